@@ -1,0 +1,446 @@
+"""Messages to bytes and back, in bounded time and memory, with ``ProtocolError`` as the only error.
+
+A report is a MessagePack array: a header of small integers, then its body, packed apart. In the body the samples stand in
+columns, one for each series: each integer as the difference to the one before it, with the differences of zero at the end
+left out. Columns of slowly changing values shrink to a number or two that way, and DEFLATE (RFC 1951) with a fixed dictionary
+takes care of the names. ``docs/protocol.md`` lists every field.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from enum import IntFlag
+from itertools import accumulate
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from sitekeeper_protocol import WIRE_VERSION
+from sitekeeper_protocol.dictionary import BODY_V1
+from sitekeeper_protocol.errors import ProtocolError
+from sitekeeper_protocol.messages import (
+    Boot,
+    ButtonEvent,
+    Clock,
+    Command,
+    Count,
+    Drop,
+    Event,
+    Header,
+    Id64,
+    Key,
+    Millis,
+    PlaybackEventRecord,
+    PowerEventRecord,
+    Receipt,
+    RemoteConfig,
+    Report,
+    Result,
+    Sample,
+    Scalar,
+    SeriesKey,
+    SettingsEvent,
+    Status,
+    UnknownEvent,
+    VerdictEvent,
+)
+
+MAX_REPORT_BYTES = 256 * 1024
+MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_SMALL_BYTES = 64 * 1024
+MAX_SAMPLES = 1000
+MAX_SERIES = 256
+MAX_EVENTS = 2000
+MAX_VALUE = 2**53
+"""Largest absolute value of a series' integer: what a double, and so every database, keeps exactly."""
+
+_PLAIN, _DEFLATE = 0, 1
+_T = TypeVar("_T")
+
+
+class _Flags(IntFlag):
+    BACKLOG = 1
+    WANTS_RECEIPT = 2
+
+
+class _WireHeader(Struct, array_like=True, frozen=True):
+    version: int
+    site_check: Annotated[int, Meta(ge=0, le=2**32 - 1)]
+    run: Id64
+    connection: Count
+    number: Count
+    flags: Count
+    first: Annotated[int, Meta(ge=1, le=2**53)]
+    count: Annotated[int, Meta(ge=0, le=MAX_SAMPLES)]
+    oldest: Annotated[int, Meta(ge=1, le=2**53)]
+    config_revision: Count
+
+
+class _Frame(_WireHeader, array_like=True, frozen=True):
+    packing: int
+    body: bytes
+
+
+class _Body(Struct, array_like=True, frozen=True):
+    sent_wall_ms: Millis
+    sent_boottime_ms: Count
+    boot: Boot
+    sent_boot: Boot | None
+    """``None``: the same as ``boot``."""
+    clock: Clock | None
+    next_within_s: Annotated[int, Meta(ge=0, le=7 * 86400)]
+    boottimes: list[int | None]
+    wall_offsets: list[int | None]
+    instances: Annotated[list[Key], Meta(max_length=MAX_SERIES)]
+    columns: Annotated[list[list[int | None]], Meta(max_length=MAX_SERIES)]
+    events: Annotated[list[tuple[int, Raw]], Meta(max_length=MAX_EVENTS)]
+    facts: Annotated[list[tuple[int, Annotated[dict[Key, Scalar], Meta(max_length=100)]]], Meta(max_length=MAX_SAMPLES)]
+    drops: Annotated[list[Drop], Meta(max_length=256)]
+
+
+class _StoredSample(Struct, array_like=True, frozen=True):
+    values: list[tuple[int, str, int]]
+    events: list[Raw]
+    facts: dict[str, Scalar]
+
+
+class _AnyVersion(Struct, array_like=True, frozen=True):
+    version: int
+
+
+class _AnyEvent(Struct, array_like=True, frozen=True):
+    tag: int
+
+
+_KnownEvent = VerdictEvent | PlaybackEventRecord | PowerEventRecord | SettingsEvent | ButtonEvent
+_KNOWN_TAGS = frozenset({1, 2, 3, 4, 5})
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_header = msgspec.msgpack.Decoder(_WireHeader).decode
+_decode_frame = msgspec.msgpack.Decoder(_Frame).decode
+_decode_body = msgspec.msgpack.Decoder(_Body).decode
+_decode_version = msgspec.msgpack.Decoder(_AnyVersion).decode
+_decode_event = msgspec.msgpack.Decoder(_KnownEvent).decode
+_decode_any_event = msgspec.msgpack.Decoder(_AnyEvent).decode
+_decode_stored = msgspec.msgpack.Decoder(_StoredSample).decode
+
+
+def site_check(site: str) -> int:
+    """A check number of the site id (CRC-32) that every report carries, so that one under another's topic is noticed."""
+    return zlib.crc32(site.encode())
+
+
+def _guarded(decode: Callable[[bytes], _T], payload: bytes, what: str, limit: int) -> _T:
+    if len(payload) > limit:
+        raise ProtocolError("too_large", f"{what} of {len(payload)} bytes; at most {limit} are accepted")
+    try:
+        return decode(payload)
+    except RecursionError:
+        raise ProtocolError("too_deep", f"{what} is nested too deeply") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, ValueError) as err:
+        raise ProtocolError("malformed", f"{what}: {str(err)[:160]}") from None
+
+
+def _check_version(payload: bytes, what: str, limit: int) -> None:
+    # A MessagePack array of up to 15 elements whose first is the version: no need to decode anything to see that.
+    if len(payload) > 1 and 0x90 < payload[0] < 0xA0 and payload[1] == WIRE_VERSION:
+        return
+    version = _guarded(_decode_version, payload, what, limit).version
+    if version != WIRE_VERSION:
+        raise ProtocolError("unknown_version", f"{what} of version {version}; this program reads version {WIRE_VERSION}")
+
+
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+
+def _deltas(values: Iterable[int | None]) -> list[int | None]:
+    column: list[int | None] = []
+    before = 0
+    for value in values:
+        if value is None:
+            column.append(None)
+        else:
+            column.append(value - before)
+            before = value
+    while column and column[-1] == 0:
+        column.pop()
+    return column
+
+
+def _undelta(column: Sequence[int | None], count: int, what: str) -> list[int | None]:
+    if len(column) > count:
+        raise ProtocolError("malformed", f"{what} has {len(column)} values for {count} samples")
+    values: list[int | None]
+    if None in column:
+        values = []
+        before = 0
+        for delta in column:
+            if delta is not None:
+                before += delta
+            values.append(None if delta is None else before)
+    else:
+        values = list(accumulate(column))
+        before = values[-1] or 0 if values else 0
+    values.extend([before] * (count - len(column)))
+    present = [v for v in values if v is not None]
+    if present and (min(present) < -MAX_VALUE or max(present) > MAX_VALUE):
+        raise ProtocolError("malformed", f"{what} holds a value beyond ±2^53")
+    return values
+
+
+def _times(column: Sequence[int | None], count: int, what: str) -> list[int]:
+    values = _undelta(column, count, what)
+    if None in values:
+        raise ProtocolError("malformed", f"{what} has a gap; every sample has a time")
+    return values  # type: ignore[return-value]
+
+
+# --- reports ---------------------------------------------------------------------------------------------------------
+
+
+def encode_report(report: Report) -> bytes:
+    """The bytes of ``report``. Raises ``ProtocolError`` for one that no decoder would accept."""
+    header, samples = report.header, report.samples
+    if header.count != len(samples):
+        raise ProtocolError("malformed", f"header counts {header.count} samples, the report has {len(samples)}")
+    for at, sample in enumerate(samples):
+        if sample.sequence != header.first + at:
+            raise ProtocolError("malformed", f"sample {sample.sequence} stands where {header.first + at} belongs")
+    body = _encode(_body(report))
+    if len(body) > MAX_BODY_BYTES:
+        raise ProtocolError("too_large", f"body of {len(body)} bytes; at most {MAX_BODY_BYTES} are accepted")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=BODY_V1)
+    small = packer.compress(body) + packer.flush()
+    packing, packed = (_DEFLATE, small) if len(small) < len(body) else (_PLAIN, body)
+    flags = _Flags.BACKLOG * header.backlog | _Flags.WANTS_RECEIPT * header.wants_receipt
+    payload = _encode(
+        _Frame(
+            WIRE_VERSION,
+            header.site_check,
+            header.run,
+            header.connection,
+            header.number,
+            int(flags),
+            header.first,
+            header.count,
+            header.oldest,
+            header.config_revision,
+            packing,
+            packed,
+        )
+    )
+    if len(payload) > MAX_REPORT_BYTES:
+        raise ProtocolError("too_large", f"report of {len(payload)} bytes; at most {MAX_REPORT_BYTES} are accepted")
+    return payload
+
+
+def _body(report: Report) -> _Body:
+    samples = report.samples
+    keys: set[SeriesKey] = set()
+    for sample in samples:
+        keys.update(sample.values)
+    ordered = sorted(keys)
+    instances = sorted({instance for _, instance in ordered})
+    index = {instance: at for at, instance in enumerate(instances)}
+    return _Body(
+        report.sent_wall_ms,
+        report.sent_boottime_ms,
+        report.boot,
+        None if report.sent_boot == report.boot else report.sent_boot,
+        report.clock,
+        report.next_within_s,
+        _deltas(s.boottime_ms for s in samples),
+        # Wall minus boot time stays the same until the clock is set: one number for the whole report.
+        _deltas(s.wall_ms - s.boottime_ms for s in samples),
+        instances,
+        [[key[0], index[key[1]], *_deltas(s.values.get(key) for s in samples)] for key in ordered],
+        [(at, _raw_event(event)) for at, s in enumerate(samples) for event in s.events],
+        [(at, s.facts) for at, s in enumerate(samples) if s.facts],
+        list(report.drops),
+    )
+
+
+def decode_header(payload: bytes) -> Header:
+    """The header of a report, without looking at its body. Raises ``ProtocolError``."""
+    _check_version(payload, "report", MAX_REPORT_BYTES)
+    return _header(_guarded(_decode_header, payload, "report", MAX_REPORT_BYTES))
+
+
+def decode_report(payload: bytes) -> Report:
+    """A report from its bytes, at most 256 KiB of them. Raises ``ProtocolError`` for whatever is not a whole report."""
+    _check_version(payload, "report", MAX_REPORT_BYTES)
+    frame = _guarded(_decode_frame, payload, "report", MAX_REPORT_BYTES)
+    header = _header(frame)
+    body = _guarded(_decode_body, _unpack(frame), "report body", MAX_BODY_BYTES)
+    count = header.count
+    boottimes = _times(body.boottimes, count, "boot times")
+    offsets = _times(body.wall_offsets, count, "wall clock offsets")
+    values = _sample_values(body, count)
+    events = _sample_events(body, count)
+    facts: dict[int, dict[str, Scalar]] = {}
+    for at, some in body.facts:
+        if not 0 <= at < count:
+            raise ProtocolError("malformed", f"facts of sample {at} of {count}")
+        facts.setdefault(at, {}).update(some)
+    samples = tuple(
+        Sample(
+            sequence=header.first + at,
+            wall_ms=boottimes[at] + offsets[at],
+            boottime_ms=boottimes[at],
+            values=values[at],
+            events=tuple(events[at]) if at in events else (),
+            facts=facts.get(at) or {},
+        )
+        for at in range(count)
+    )
+    for drop in body.drops:
+        if drop.last < drop.first:
+            raise ProtocolError("malformed", f"dropped samples {drop.first} to {drop.last}")
+    return Report(
+        header=header,
+        boot=body.boot,
+        sent_boot=body.boot if body.sent_boot is None else body.sent_boot,
+        sent_wall_ms=body.sent_wall_ms,
+        sent_boottime_ms=body.sent_boottime_ms,
+        next_within_s=body.next_within_s,
+        clock=body.clock,
+        samples=samples,
+        drops=tuple(body.drops),
+    )
+
+
+def _header(wire: _WireHeader) -> Header:
+    return Header(
+        site_check=wire.site_check,
+        run=wire.run,
+        connection=wire.connection,
+        number=wire.number,
+        backlog=bool(wire.flags & _Flags.BACKLOG),
+        wants_receipt=bool(wire.flags & _Flags.WANTS_RECEIPT),
+        first=wire.first,
+        count=wire.count,
+        oldest=wire.oldest,
+        config_revision=wire.config_revision,
+    )
+
+
+def _unpack(frame: _Frame) -> bytes:
+    if frame.packing == _PLAIN:
+        return frame.body
+    if frame.packing != _DEFLATE:
+        raise ProtocolError("malformed", f"report body packed in an unknown way ({frame.packing})")
+    unpacker = zlib.decompressobj(-15, zdict=BODY_V1)
+    try:
+        body = unpacker.decompress(frame.body, MAX_BODY_BYTES + 1)
+    except zlib.error as err:
+        raise ProtocolError("malformed", f"report body does not inflate: {err}") from None
+    if len(body) > MAX_BODY_BYTES:
+        raise ProtocolError("too_large", f"report body inflates beyond {MAX_BODY_BYTES} bytes")
+    if not unpacker.eof or unpacker.unused_data:
+        raise ProtocolError("malformed", "report body is cut short or has something behind it")
+    return body
+
+
+def _sample_values(body: _Body, count: int) -> list[dict[SeriesKey, int]]:
+    values: list[dict[SeriesKey, int]] = [{} for _ in range(count)]
+    instances = body.instances
+    for column in body.columns:
+        if len(column) < 2:
+            raise ProtocolError("malformed", "a column without metric and instance")
+        metric, at = column[0], column[1]
+        if metric is None or metric < 1 or metric > 0xFFFF or at is None or not 0 <= at < len(instances):
+            raise ProtocolError("malformed", f"a column of metric {metric}, instance {at} of {len(instances)}")
+        key = (metric, instances[at])
+        for row, value in zip(values, _undelta(column[2:], count, "a column"), strict=True):
+            if value is not None:
+                row[key] = value
+    return values
+
+
+def _sample_events(body: _Body, count: int) -> dict[int, list[Event]]:
+    events: dict[int, list[Event]] = {}
+    for at, raw in body.events:
+        if not 0 <= at < count:
+            raise ProtocolError("malformed", f"an event of sample {at} of {count}")
+        events.setdefault(at, []).append(_event(bytes(raw)))
+    return events
+
+
+def _event(raw: bytes) -> Event:
+    tag = _guarded(_decode_any_event, raw, "event", MAX_BODY_BYTES).tag
+    if tag not in _KNOWN_TAGS:
+        return UnknownEvent(tag, raw)
+    event: Event = _guarded(_decode_event, raw, "event", MAX_BODY_BYTES)
+    return event
+
+
+def _raw_event(event: Event) -> Raw:
+    return Raw(event.payload if isinstance(event, UnknownEvent) else _encode(event))
+
+
+# --- a sample by itself, for the agent's spool and the collector's store -----------------------------------------------
+
+
+def pack_sample(sample: Sample) -> bytes:
+    """Values, events and facts of a sample; its identity and clocks are kept beside it."""
+    return _encode(
+        _StoredSample(
+            [(metric, instance, value) for (metric, instance), value in sample.values.items()],
+            [_raw_event(event) for event in sample.events],
+            sample.facts,
+        )
+    )
+
+
+def unpack_sample(payload: bytes, *, sequence: int, wall_ms: int, boottime_ms: int) -> Sample:
+    """The sample that ``pack_sample`` packed. Raises ``ProtocolError`` if the bytes were damaged."""
+    stored = _guarded(_decode_stored, payload, "stored sample", MAX_BODY_BYTES)
+    return Sample(
+        sequence=sequence,
+        wall_ms=wall_ms,
+        boottime_ms=boottime_ms,
+        values={(metric, instance): value for metric, instance, value in stored.values},
+        events=tuple(_event(bytes(raw)) for raw in stored.events),
+        facts=stored.facts,
+    )
+
+
+# --- the small messages ------------------------------------------------------------------------------------------------
+
+Small = Status | Receipt | RemoteConfig | Command | Result
+
+
+def encode(message: Small) -> bytes:
+    """The bytes of a status, receipt, configuration, command or result."""
+    return _encode(message)
+
+
+def _small(kind: type[_T]) -> Callable[[bytes], _T]:
+    decoder = msgspec.msgpack.Decoder(kind)
+    what = kind.__name__.lower()
+
+    def decode(payload: bytes) -> _T:
+        _check_version(payload, what, MAX_SMALL_BYTES)
+        return _guarded(decoder.decode, payload, what, MAX_SMALL_BYTES)
+
+    decode.__doc__ = f"A {what} from its bytes. Raises ``ProtocolError``."
+    return decode
+
+
+decode_status = _small(Status)
+decode_receipt = _small(Receipt)
+decode_config = _small(RemoteConfig)
+decode_command = _small(Command)
+decode_result = _small(Result)
+
+
+def to_builtins(message: Any) -> Any:
+    """A message as plain dicts and lists with field names, for people and JSON."""
+    if isinstance(message, Struct):
+        named = {field: to_builtins(getattr(message, field)) for field in message.__struct_fields__}
+        return {"what": type(message).__name__, **named}
+    if isinstance(message, dict):
+        return {"/".join(map(str, k)) if isinstance(k, tuple) else k: to_builtins(v) for k, v in message.items()}
+    if isinstance(message, list | tuple):
+        return [to_builtins(item) for item in message]
+    return message.hex() if isinstance(message, bytes) else message

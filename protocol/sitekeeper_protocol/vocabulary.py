@@ -1,0 +1,316 @@
+"""The closed word lists of Sitekeeper: rungs, states, reasons, kinds, parties, grades and metrics.
+
+Every member carries the integer that stands for it on the wire. Numbers are never reused; a reader that meets a number
+it does not know keeps it as a number.
+"""
+
+from enum import IntEnum, StrEnum, unique
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+@unique
+class Rung(IntEnum):
+    """A step of the reachability ladder, from the cable to the played stream."""
+
+    LINK = 1
+    ADDRESS = 2
+    GATEWAY = 3
+    MODEM = 4
+    ISP = 5
+    DNS = 6
+    PORTAL = 7
+    MEDIA = 8
+
+
+@unique
+class State(IntEnum):
+    """What a probe found on a rung."""
+
+    OK = 0
+    DEGRADED = 1
+    FAIL = 2
+    SILENT = 3
+    """No answer, but an answer can't be expected here: it proves nothing."""
+    NOT_APPLICABLE = 4
+
+
+@unique
+class Reason(IntEnum):
+    """Why a reading is not plain ``ok``."""
+
+    NONE = 0
+    TIMEOUT = 1
+    REFUSED = 2
+    UNREACHABLE = 3
+    NO_CARRIER = 4
+    NO_INTERFACE = 5
+    NO_ADDRESS = 6
+    SELF_ASSIGNED_ADDRESS = 7
+    NO_ROUTE = 8
+    NO_RESOLVER = 9
+    NAME_NOT_FOUND = 10
+    SERVER_FAILURE = 11
+    LYING_ANSWER = 12
+    MALFORMED_REPLY = 13
+    TLS_FAILED = 14
+    CERTIFICATE_INVALID = 15
+    CERTIFICATE_EXPIRED = 16
+    HTTP_CLIENT_ERROR = 17
+    HTTP_SERVER_ERROR = 18
+    WRONG_CONTENT = 19
+    CAPTIVE_PAGE = 20
+    CONNECTION_RESET = 21
+    HIGH_LATENCY = 22
+    PACKET_LOSS = 23
+    PPPOE_NO_ANSWER = 24
+    PPPOE_REJECTED = 25
+    NEVER_SUCCEEDED = 26
+    """The probe failed, but has never succeeded at this site since its network last changed."""
+    ANSWERED_ABOVE = 27
+    """The probe failed, but a higher rung answered over the same path."""
+    NO_PERMISSION = 28
+    PROBE_HUNG = 29
+    PROBE_ERROR = 30
+    NOT_CONFIGURED = 31
+    SLOW = 32
+
+
+@unique
+class Method(IntEnum):
+    """How a reading was obtained, since an unprivileged agent can't always ping."""
+
+    NONE = 0
+    PING_SOCKET = 1
+    RAW_SOCKET = 2
+    PING_PROGRAM = 3
+    TCP_CONNECT = 4
+    NEIGHBOUR_TABLE = 5
+    UDP_QUERY = 6
+    HTTP = 7
+    SYSTEM = 8
+
+
+@unique
+class Party(StrEnum):
+    """Whose job a fault is."""
+
+    TELECOM = "telecom"
+    TECHNICIAN = "technician"
+    SITE = "site"
+    POWER = "power"
+    PLATFORM = "platform"
+    MANAGEMENT = "management"
+
+
+@unique
+class Grade(StrEnum):
+    """How sure a ticket is of its cause; the first thing that its reader sees."""
+
+    PROVEN = "proven"
+    INFERRED = "inferred"
+    TO_VERIFY = "to_verify"
+
+
+@unique
+class Severity(StrEnum):
+    """How much a fault hurts, from a note to a site that can't teach."""
+
+    INFO = "info"
+    MINOR = "minor"
+    MAJOR = "major"
+    CRITICAL = "critical"
+
+
+@unique
+class Kind(StrEnum):
+    """A kind of fault of the catalogue."""
+
+    SITE_DARK = "site_dark"
+    LINE_SUSPECTED = "line_suspected"
+    LINE_DOWN = "line_down"
+    MODEM_DOWN = "modem_down"
+    GATEWAY_DOWN = "gateway_down"
+    NO_ADDRESS = "no_address"
+    LINK_DOWN = "link_down"
+    ARREARS = "arrears"
+    LINE_DEGRADED = "line_degraded"
+    LINE_SLOW = "line_slow"
+    DNS_FAILURE = "dns_failure"
+    UPLINK_BLOCKED = "uplink_blocked"
+    PORTAL_DOWN = "portal_down"
+    MEDIA_DOWN = "media_down"
+    PLAYBACK_FAILURE = "playback_failure"
+    PLAYBACK_STALLING = "playback_stalling"
+    PLAYER_MISSING = "player_missing"
+    DISPLAY_MISSING = "display_missing"
+    AUDIO_MISSING = "audio_missing"
+    DEVICE_MISSING = "device_missing"
+    DISK_FULL = "disk_full"
+    DISK_FAILING = "disk_failing"
+    OVERHEATING = "overheating"
+    OVERLOADED = "overloaded"
+    CLOCK_WRONG = "clock_wrong"
+    SETTINGS_CHANGED = "settings_changed"
+    RESTARTING = "restarting"
+    POWER_LOSS = "power_loss"
+    AREA_OUTAGE = "area_outage"
+    FLAPPING = "flapping"
+    DUPLICATE_IDENTITY = "duplicate_identity"
+    AGENT_TROUBLE = "agent_trouble"
+    REPORTED = "reported"
+    LONG_UNHEARD = "long_unheard"
+
+
+class KindFacts(NamedTuple):
+    """What holds for a kind before any rule file overrides it.
+
+    ``party`` is ``None`` where the catalogue says "as the kind" or "by kind", and ``severity`` where it has none.
+    """
+
+    party: Party | None
+    severity: Severity | None
+
+
+_T, _C, _S = Party.TELECOM, Party.TECHNICIAN, Party.SITE
+_CRITICAL, _MAJOR, _MINOR, _INFO = Severity.CRITICAL, Severity.MAJOR, Severity.MINOR, Severity.INFO
+
+KINDS: MappingProxyType[Kind, KindFacts] = MappingProxyType(
+    {
+        Kind.SITE_DARK: KindFacts(_C, _MINOR),
+        Kind.LINE_SUSPECTED: KindFacts(_T, _MAJOR),
+        Kind.LINE_DOWN: KindFacts(_T, _CRITICAL),
+        Kind.MODEM_DOWN: KindFacts(_S, _MAJOR),
+        Kind.GATEWAY_DOWN: KindFacts(_S, _MAJOR),
+        Kind.NO_ADDRESS: KindFacts(_S, _MAJOR),
+        Kind.LINK_DOWN: KindFacts(_S, _MAJOR),
+        Kind.ARREARS: KindFacts(Party.MANAGEMENT, _MAJOR),
+        Kind.LINE_DEGRADED: KindFacts(_T, _MINOR),
+        Kind.LINE_SLOW: KindFacts(_T, _MINOR),
+        Kind.DNS_FAILURE: KindFacts(_T, _MAJOR),
+        Kind.UPLINK_BLOCKED: KindFacts(_C, _MINOR),
+        Kind.PORTAL_DOWN: KindFacts(_C, _MAJOR),
+        Kind.MEDIA_DOWN: KindFacts(Party.PLATFORM, _MAJOR),
+        Kind.PLAYBACK_FAILURE: KindFacts(_C, _MAJOR),
+        Kind.PLAYBACK_STALLING: KindFacts(_C, _MINOR),
+        Kind.PLAYER_MISSING: KindFacts(_C, _MAJOR),
+        Kind.DISPLAY_MISSING: KindFacts(_C, _MINOR),
+        Kind.AUDIO_MISSING: KindFacts(_C, _MINOR),
+        Kind.DEVICE_MISSING: KindFacts(_C, _MINOR),
+        Kind.DISK_FULL: KindFacts(_C, _MINOR),
+        Kind.DISK_FAILING: KindFacts(_C, _MAJOR),
+        Kind.OVERHEATING: KindFacts(_S, _MINOR),
+        Kind.OVERLOADED: KindFacts(_C, _MINOR),
+        Kind.CLOCK_WRONG: KindFacts(_C, _MINOR),
+        Kind.SETTINGS_CHANGED: KindFacts(_C, _MINOR),
+        Kind.RESTARTING: KindFacts(_C, _MAJOR),
+        Kind.POWER_LOSS: KindFacts(Party.POWER, _INFO),
+        Kind.AREA_OUTAGE: KindFacts(None, _CRITICAL),
+        Kind.FLAPPING: KindFacts(None, None),
+        Kind.DUPLICATE_IDENTITY: KindFacts(_C, _MINOR),
+        Kind.AGENT_TROUBLE: KindFacts(_C, _MINOR),
+        Kind.REPORTED: KindFacts(None, None),
+        Kind.LONG_UNHEARD: KindFacts(Party.MANAGEMENT, None),
+    }
+)
+
+
+class MetricFacts(NamedTuple):
+    """How a metric's integers are to be read: ``value = integer * step`` in ``unit``."""
+
+    unit: str
+    step: float
+    instance: str
+    """What the instance of a series names ("" where a metric has one series only)."""
+    meaning: str
+
+
+@unique
+class Metric(IntEnum):
+    """A measured quantity, by its number on the wire. Units and steps are in ``METRICS``."""
+
+    RUNG_STATE = 1
+    RUNG_REASON = 2
+    RUNG_RTT_MS = 3
+    RUNG_LOSS_RATIO = 4
+    RUNG_METHOD = 5
+    VERDICT_STATE = 6
+    VERDICT_RUNG = 7
+    PORTAL_DNS_MS = 8
+    PORTAL_CONNECT_MS = 9
+    PORTAL_TLS_MS = 10
+    PORTAL_FIRST_BYTE_MS = 11
+    PORTAL_STATUS = 12
+    PORTAL_CERTIFICATE_DAYS = 13
+    CPU_RATIO = 20
+    MEMORY_AVAILABLE_RATIO = 21
+    DISK_FREE_BYTES = 22
+    DISK_USED_RATIO = 23
+    TEMPERATURE_C = 24
+    PROCESSES = 25
+    NET_RECEIVED_BYTES = 26
+    NET_SENT_BYTES = 27
+    HOST_UPTIME_S = 28
+    AGENT_CPU_S = 40
+    AGENT_RSS_BYTES = 41
+    SPOOL_HELD = 42
+    SPOOL_UNCONFIRMED = 43
+    SPOOL_BYTES = 44
+    PROBES_HUNG = 45
+    CLOCK_OFFSET_S = 46
+
+
+_RUNG = "path/rung, e.g. ipv4/dns"
+_MIB, _KIB = 1048576.0, 1024.0
+METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
+    {
+        Metric.RUNG_STATE: MetricFacts("state", 1, _RUNG, "state of a rung, after the honest rules"),
+        Metric.RUNG_REASON: MetricFacts("reason", 1, _RUNG, "why it is not ok; absent when there is nothing to say"),
+        Metric.RUNG_RTT_MS: MetricFacts("ms", 0.1, _RUNG, "time to the answer"),
+        Metric.RUNG_LOSS_RATIO: MetricFacts("ratio", 0.001, _RUNG, "share of the probes sent that got no answer"),
+        Metric.RUNG_METHOD: MetricFacts("method", 1, _RUNG, "how the reading was obtained"),
+        Metric.VERDICT_STATE: MetricFacts("state", 1, "", "the ladder's verdict; silent means that it can't tell"),
+        Metric.VERDICT_RUNG: MetricFacts("rung", 1, "", "the rung that the verdict names; absent when all is well"),
+        Metric.PORTAL_DNS_MS: MetricFacts("ms", 0.1, "", "portal: name resolution"),
+        Metric.PORTAL_CONNECT_MS: MetricFacts("ms", 0.1, "", "portal: TCP handshake"),
+        Metric.PORTAL_TLS_MS: MetricFacts("ms", 0.1, "", "portal: TLS handshake"),
+        Metric.PORTAL_FIRST_BYTE_MS: MetricFacts("ms", 0.1, "", "portal: request sent to first byte of the answer"),
+        Metric.PORTAL_STATUS: MetricFacts("HTTP status", 1, "", "portal: status code of the answer"),
+        Metric.PORTAL_CERTIFICATE_DAYS: MetricFacts("d", 1, "", "portal: days until its certificate ends"),
+        Metric.CPU_RATIO: MetricFacts("ratio", 0.001, "", "processor time in use since the sample before"),
+        Metric.MEMORY_AVAILABLE_RATIO: MetricFacts("ratio", 0.001, "", "memory that can be had without swapping"),
+        Metric.DISK_FREE_BYTES: MetricFacts("B", _MIB, "volume", "free space for ordinary users"),
+        Metric.DISK_USED_RATIO: MetricFacts("ratio", 0.001, "volume", "used share of the volume"),
+        Metric.TEMPERATURE_C: MetricFacts("°C", 1, "", "hottest sensor of processor or board"),
+        Metric.PROCESSES: MetricFacts("1", 1, "", "running processes"),
+        Metric.NET_RECEIVED_BYTES: MetricFacts("B", _KIB, "interface", "received since the sample before"),
+        Metric.NET_SENT_BYTES: MetricFacts("B", _KIB, "interface", "sent since the sample before"),
+        Metric.HOST_UPTIME_S: MetricFacts("s", 60, "", "time since the machine booted"),
+        Metric.AGENT_CPU_S: MetricFacts("s", 0.01, "", "processor time of the agent since the sample before"),
+        Metric.AGENT_RSS_BYTES: MetricFacts("B", _MIB, "", "resident memory of the agent"),
+        Metric.SPOOL_HELD: MetricFacts("1", 1, "", "samples in the spool"),
+        Metric.SPOOL_UNCONFIRMED: MetricFacts("1", 1, "", "samples in the spool without a receipt"),
+        Metric.SPOOL_BYTES: MetricFacts("B", _KIB, "", "size of the spool on disk"),
+        Metric.PROBES_HUNG: MetricFacts("1", 1, "", "probes that did not come back in time"),
+        Metric.CLOCK_OFFSET_S: MetricFacts("s", 1, "", "server time minus the site's wall clock, by round trip"),
+    }
+)
+
+
+def to_wire(metric: Metric, value: float) -> int:
+    """The integer that stands for ``value`` (in the metric's unit) on the wire."""
+    return round(value / METRICS[metric].step)
+
+
+def from_wire(code: int, integer: int) -> float:
+    """The value, in the metric's unit, that ``integer`` stands for; an unknown metric's integer is returned as it is."""
+    facts = METRICS.get(code)  # type: ignore[call-overload]
+    return float(integer) if facts is None else round(integer * facts.step, 6)
+
+
+def metric_name(code: int) -> str:
+    """The name of a metric, also of one that a newer agent sent and this version does not know."""
+    try:
+        return Metric(code).name.lower()
+    except ValueError:
+        return f"metric_{code}"
