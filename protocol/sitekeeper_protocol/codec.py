@@ -8,8 +8,8 @@ takes care of the names. ``docs/protocol.md`` lists every field.
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from enum import IntFlag
 from itertools import accumulate
+from operator import add
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -53,14 +53,11 @@ MAX_SERIES = 256
 MAX_EVENTS = 2000
 MAX_VALUE = 2**53
 """Largest absolute value of a series' integer: what a double, and so every database, keeps exactly."""
+MAX_METRIC = 0xFFFF
 
 _PLAIN, _DEFLATE = 0, 1
+_BACKLOG, _WANTS_RECEIPT = 1, 2
 _T = TypeVar("_T")
-
-
-class _Flags(IntFlag):
-    BACKLOG = 1
-    WANTS_RECEIPT = 2
 
 
 class _WireHeader(Struct, array_like=True, frozen=True):
@@ -81,6 +78,9 @@ class _Frame(_WireHeader, array_like=True, frozen=True):
     body: bytes
 
 
+_Delta = Annotated[int, Meta(ge=-(2**54), le=2**54)]
+
+
 class _Body(Struct, array_like=True, frozen=True):
     sent_wall_ms: Millis
     sent_boottime_ms: Count
@@ -89,10 +89,10 @@ class _Body(Struct, array_like=True, frozen=True):
     """``None``: the same as ``boot``."""
     clock: Clock | None
     next_within_s: Annotated[int, Meta(ge=0, le=7 * 86400)]
-    boottimes: list[int | None]
-    wall_offsets: list[int | None]
+    boottimes: list[_Delta | None]
+    wall_offsets: list[_Delta | None]
     instances: Annotated[list[Key], Meta(max_length=MAX_SERIES)]
-    columns: Annotated[list[list[int | None]], Meta(max_length=MAX_SERIES)]
+    columns: Annotated[list[list[_Delta | None]], Meta(max_length=MAX_SERIES)]
     events: Annotated[list[tuple[int, Raw]], Meta(max_length=MAX_EVENTS)]
     facts: Annotated[list[tuple[int, Annotated[dict[Key, Scalar], Meta(max_length=100)]]], Meta(max_length=MAX_SAMPLES)]
     drops: Annotated[list[Drop], Meta(max_length=256)]
@@ -170,21 +170,21 @@ def _deltas(values: Iterable[int | None]) -> list[int | None]:
 def _undelta(column: Sequence[int | None], count: int, what: str) -> list[int | None]:
     if len(column) > count:
         raise ProtocolError("malformed", f"{what} has {len(column)} values for {count} samples")
-    values: list[int | None]
     if None in column:
-        values = []
+        values: list[int | None] = []
         before = 0
         for delta in column:
             if delta is not None:
                 before += delta
             values.append(None if delta is None else before)
+        present = [v for v in values if v is not None]
     else:
-        values = list(accumulate(column))
-        before = values[-1] or 0 if values else 0
-    values.extend([before] * (count - len(column)))
-    present = [v for v in values if v is not None]
+        present = list(accumulate(column))  # type: ignore[arg-type]
+        values, before = [*present], (present[-1] if present else 0)
     if present and (min(present) < -MAX_VALUE or max(present) > MAX_VALUE):
         raise ProtocolError("malformed", f"{what} holds a value beyond ±2^53")
+    if len(values) < count:
+        values.extend([before] * (count - len(values)))
     return values
 
 
@@ -212,7 +212,7 @@ def encode_report(report: Report) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=BODY_V1)
     small = packer.compress(body) + packer.flush()
     packing, packed = (_DEFLATE, small) if len(small) < len(body) else (_PLAIN, body)
-    flags = _Flags.BACKLOG * header.backlog | _Flags.WANTS_RECEIPT * header.wants_receipt
+    flags = _BACKLOG * header.backlog | _WANTS_RECEIPT * header.wants_receipt
     payload = _encode(
         _Frame(
             WIRE_VERSION,
@@ -220,7 +220,7 @@ def encode_report(report: Report) -> bytes:
             header.run,
             header.connection,
             header.number,
-            int(flags),
+            flags,
             header.first,
             header.count,
             header.oldest,
@@ -315,8 +315,8 @@ def _header(wire: _WireHeader) -> Header:
         run=wire.run,
         connection=wire.connection,
         number=wire.number,
-        backlog=bool(wire.flags & _Flags.BACKLOG),
-        wants_receipt=bool(wire.flags & _Flags.WANTS_RECEIPT),
+        backlog=bool(wire.flags & _BACKLOG),
+        wants_receipt=bool(wire.flags & _WANTS_RECEIPT),
         first=wire.first,
         count=wire.count,
         oldest=wire.oldest,
@@ -342,18 +342,41 @@ def _unpack(frame: _Frame) -> bytes:
 
 
 def _sample_values(body: _Body, count: int) -> list[dict[SeriesKey, int]]:
-    values: list[dict[SeriesKey, int]] = [{} for _ in range(count)]
-    instances = body.instances
+    keys: list[SeriesKey] = []
+    whole: list[list[int]] = []
+    gappy: list[tuple[SeriesKey, list[int | None]]] = []
+    instances, zeros, most = body.instances, [0] * count, count + 2
     for column in body.columns:
-        if len(column) < 2:
-            raise ProtocolError("malformed", "a column without metric and instance")
+        length = len(column)
+        if not 2 <= length <= most:
+            raise ProtocolError("malformed", f"a column of {length} numbers for {count} samples")
         metric, at = column[0], column[1]
-        if metric is None or metric < 1 or metric > 0xFFFF or at is None or not 0 <= at < len(instances):
+        if metric is None or not 0 < metric <= MAX_METRIC or at is None or not 0 <= at < len(instances):
             raise ProtocolError("malformed", f"a column of metric {metric}, instance {at} of {len(instances)}")
-        key = (metric, instances[at])
-        for row, value in zip(values, _undelta(column[2:], count, "a column"), strict=True):
+        if None in column:
+            gappy.append(((metric, instances[at]), _undelta(column[2:], count, "a column")))
+        else:
+            keys.append((metric, instances[at]))
+            whole.append(column[2:] + zeros[length - 2 :])  # type: ignore[arg-type]
+    values = _rows(keys, whole, count)
+    for key, filled in gappy:
+        for row, value in zip(values, filled, strict=True):
             if value is not None:
                 row[key] = value
+    return values
+
+
+def _rows(keys: list[SeriesKey], columns: list[list[int]], count: int) -> list[dict[SeriesKey, int]]:
+    """Columns of differences into rows of values: row by row, since a report has fewer rows than columns."""
+    if not columns:
+        return [{} for _ in range(count)]
+    values: list[dict[SeriesKey, int]] = []
+    before: Sequence[int] = [0] * len(columns)
+    for deltas in zip(*columns, strict=True):
+        before = list(map(add, before, deltas))
+        if min(before) < -MAX_VALUE or max(before) > MAX_VALUE:
+            raise ProtocolError("malformed", "a column holds a value beyond ±2^53")
+        values.append(dict(zip(keys, before, strict=True)))
     return values
 
 
