@@ -82,12 +82,14 @@ _Delta = Annotated[int, Meta(ge=-(2**54), le=2**54)]
 
 
 class _Body(Struct, array_like=True, frozen=True):
-    sent_wall_ms: Millis
     sent_boottime_ms: Count
+    sent_wall_offset_ms: Millis
+    """Wall clock minus boot time at sending."""
     boot: Boot
     sent_boot: Boot | None
     """``None``: the same as ``boot``."""
     clock: Clock | None
+    """Here, and only here, ``offset_ms`` is relative to ``sent_wall_offset_ms``: a small number while the clock is right."""
     next_within_s: Annotated[int, Meta(ge=0, le=7 * 86400)]
     boottimes: list[_Delta | None]
     wall_offsets: list[_Delta | None]
@@ -153,9 +155,8 @@ def _check_version(payload: bytes, what: str, limit: int) -> None:
 # --- columns ---------------------------------------------------------------------------------------------------------
 
 
-def _deltas(values: Iterable[int | None]) -> list[int | None]:
+def _deltas(values: Iterable[int | None], before: int = 0) -> list[int | None]:
     column: list[int | None] = []
-    before = 0
     for value in values:
         if value is None:
             column.append(None)
@@ -188,11 +189,11 @@ def _undelta(column: Sequence[int | None], count: int, what: str) -> list[int | 
     return values
 
 
-def _times(column: Sequence[int | None], count: int, what: str) -> list[int]:
+def _times(column: Sequence[int | None], count: int, before: int, what: str) -> list[int]:
     values = _undelta(column, count, what)
     if None in values:
-        raise ProtocolError("malformed", f"{what} has a gap; every sample has a time")
-    return values  # type: ignore[return-value]
+        raise ProtocolError("malformed", f"{what}: a gap; every sample has a time")
+    return [before + value for value in values]  # type: ignore[operator]
 
 
 # --- reports ---------------------------------------------------------------------------------------------------------
@@ -242,22 +243,27 @@ def _body(report: Report) -> _Body:
     ordered = sorted(keys)
     instances = sorted({instance for _, instance in ordered})
     index = {instance: at for at, instance in enumerate(instances)}
+    wall_offset_ms = report.sent_wall_ms - report.sent_boottime_ms
     return _Body(
-        report.sent_wall_ms,
         report.sent_boottime_ms,
+        wall_offset_ms,
         report.boot,
         None if report.sent_boot == report.boot else report.sent_boot,
-        report.clock,
+        _shifted(report.clock, -wall_offset_ms),
         report.next_within_s,
-        _deltas(s.boottime_ms for s in samples),
-        # Wall minus boot time stays the same until the clock is set: one number for the whole report.
-        _deltas(s.wall_ms - s.boottime_ms for s in samples),
+        _deltas((s.boottime_ms for s in samples), report.sent_boottime_ms),
+        # Wall minus boot time stays the same until the clock is set, so that this column is mostly empty.
+        _deltas((s.wall_ms - s.boottime_ms for s in samples), wall_offset_ms),
         instances,
         [[key[0], index[key[1]], *_deltas(s.values.get(key) for s in samples)] for key in ordered],
         [(at, _raw_event(event)) for at, s in enumerate(samples) for event in s.events],
         [(at, s.facts) for at, s in enumerate(samples) if s.facts],
         list(report.drops),
     )
+
+
+def _shifted(clock: Clock | None, by_ms: int) -> Clock | None:
+    return None if clock is None else Clock(clock.offset_ms + by_ms, clock.error_ms)
 
 
 def decode_header(payload: bytes) -> Header:
@@ -273,8 +279,8 @@ def decode_report(payload: bytes) -> Report:
     header = _header(frame)
     body = _guarded(_decode_body, _unpack(frame), "report body", MAX_BODY_BYTES)
     count = header.count
-    boottimes = _times(body.boottimes, count, "boot times")
-    offsets = _times(body.wall_offsets, count, "wall clock offsets")
+    boottimes = _times(body.boottimes, count, body.sent_boottime_ms, "boot times")
+    offsets = _times(body.wall_offsets, count, body.sent_wall_offset_ms, "wall clock offsets")
     values = _sample_values(body, count)
     events = _sample_events(body, count)
     facts: dict[int, dict[str, Scalar]] = {}
@@ -300,10 +306,10 @@ def decode_report(payload: bytes) -> Report:
         header=header,
         boot=body.boot,
         sent_boot=body.boot if body.sent_boot is None else body.sent_boot,
-        sent_wall_ms=body.sent_wall_ms,
+        sent_wall_ms=body.sent_boottime_ms + body.sent_wall_offset_ms,
         sent_boottime_ms=body.sent_boottime_ms,
         next_within_s=body.next_within_s,
-        clock=body.clock,
+        clock=_shifted(body.clock, body.sent_wall_offset_ms),
         samples=samples,
         drops=tuple(body.drops),
     )
