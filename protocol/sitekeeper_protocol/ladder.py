@@ -3,7 +3,10 @@
 Pure and used on both sides: the agent judges what it sends, the collector judges again what it stores. The rules are those of
 the fault catalogue:
 
-* a success above, over the same path, turns a failure below into ``silent`` (many networks drop ping);
+* a success above, over the same path, turns a failure below into ``silent`` (many networks drop ping); so does a failure
+  above that could only come from further up, such as an HTTP error or a payment page;
+* a success shows only the rungs that it rests on: a gateway answers names from memory while the line is dead, and a media
+  server streams while the portal is down;
 * a probe may say ``fail`` only if it has succeeded at this site since its network last changed;
 * the verdict is the lowest rung that fails, on the path that the portal really uses, and it is *proven* only if the
   rungs below were seen to hold.
@@ -52,24 +55,29 @@ class Reading(Struct, frozen=True, kw_only=True):
         """Whether something answered, if only slowly."""
         return self.state in (State.OK, State.DEGRADED)
 
+    @property
+    def proof(self) -> tuple[str, Rung]:
+        """What a success of this probe proves to work here: a labelled reading proves only itself, as ``path#label``."""
+        return (f"{self.path}#{self.label}" if self.label else self.path, self.rung)
+
 
 class Baseline(Struct, frozen=True, kw_only=True):
     """What is known to work at this site on its present network."""
 
     proven: frozenset[tuple[str, Rung]] = frozenset()
-    """(path, rung) pairs that have succeeded since the network last changed."""
+    """``Reading.proof`` of all that has succeeded since the network last changed."""
     portal_path: str = ""
     """The path that the portal was last reached over."""
     resolver: Resolver = Resolver.GATEWAY
 
     def after(self, readings: Iterable[Reading]) -> "Baseline":
         """This baseline, with what ``readings`` newly prove."""
-        seen = [r for r in readings if r.answered and not r.label]
-        portal = [r.path for r in seen if r.rung == Rung.PORTAL]
+        seen = [r for r in readings if r.answered]
+        portal = [r.path for r in seen if r.rung == Rung.PORTAL and not r.label]
         keep = self.portal_path in portal or not portal
         return replace(
             self,
-            proven=self.proven | {(r.path, r.rung) for r in seen},
+            proven=self.proven | {r.proof for r in seen},
             portal_path=self.portal_path if keep else portal[0],
         )
 
@@ -113,27 +121,60 @@ _PARTY_OF_RESOLVER = {
 }
 _UNPAID = (Reason.CAPTIVE_PAGE, Reason.PPPOE_REJECTED)
 _NOBODY_ANSWERED = (Reason.TIMEOUT, Reason.UNREACHABLE)
+_SERVER_SPOKE = (
+    Reason.HTTP_CLIENT_ERROR,
+    Reason.HTTP_SERVER_ERROR,
+    Reason.WRONG_CONTENT,
+    Reason.CERTIFICATE_INVALID,
+    Reason.CERTIFICATE_EXPIRED,
+)
+_RESOLVER_SPOKE = (Reason.NAME_NOT_FOUND, Reason.SERVER_FAILURE)
+_NOTHING = 0
 
 
 def judge(readings: Iterable[Reading], baseline: Baseline) -> list[Reading]:
     """``readings`` after the honest rules, sorted by path and rung; judging twice changes nothing more."""
     ordered = sorted(readings, key=lambda r: (r.path, r.rung, r.label))
-    top: dict[str, Rung] = {}
-    for reading in ordered:
-        if reading.answered:
-            top[reading.path] = reading.rung
-    return [_judge_one(reading, top.get(reading.path), baseline) for reading in ordered]
+    by_path = {reading.path: [r for r in ordered if r.path == reading.path] for reading in ordered}
+    carried = {path: _carried(ladder, baseline) for path, ladder in by_path.items()}
+    return [_judge_one(reading, carried[reading.path], baseline) for reading in ordered]
 
 
-def _judge_one(reading: Reading, top: Rung | None, baseline: Baseline) -> Reading:
+def _judge_one(reading: Reading, carried: int, baseline: Baseline) -> Reading:
     if reading.state != State.FAIL:
         return reading
-    if top is not None and top > reading.rung:
+    if reading.rung <= carried:
         return replace(reading, state=State.SILENT, reason=Reason.ANSWERED_ABOVE)
     # A captive page or a rejected dial-in speaks for itself: something did answer, and said why.
-    if (reading.path, reading.rung) not in baseline.proven and reading.reason not in _UNPAID:
+    if reading.proof not in baseline.proven and reading.reason not in _UNPAID:
         return replace(reading, state=State.SILENT, reason=Reason.NEVER_SUCCEEDED)
     return reading
+
+
+def _carried(ladder: Sequence[Reading], baseline: Baseline) -> int:
+    """The highest rung that some other reading of the same path rests on: it works, whatever its own probe says."""
+    names_fail = any(r.rung == Rung.DNS and not r.label and r.state in (State.FAIL, State.SILENT) for r in ladder)
+    return max((_rests_on(r, names_fail, baseline) for r in ladder), default=_NOTHING)
+
+
+def _rests_on(reading: Reading, names_fail: bool, baseline: Baseline) -> int:
+    from_gateway = reading.rung == Rung.DNS and not reading.label and baseline.resolver == Resolver.GATEWAY
+    if reading.answered:
+        if from_gateway:
+            return Rung.GATEWAY  # it may answer from memory; that says nothing about the line
+        if reading.rung == Rung.MEDIA:
+            return Rung.DNS  # the portal is another server
+        return reading.rung - 1
+    if reading.state != State.FAIL:
+        return _NOTHING
+    if reading.reason in _UNPAID:
+        return min(reading.rung - 1, Rung.DNS)
+    if reading.rung >= Rung.PORTAL and reading.reason in _SERVER_SPOKE and not names_fail:
+        # Without true names it may be the router's own page that answered.
+        return Rung.DNS
+    if reading.rung == Rung.DNS and reading.reason in _RESOLVER_SPOKE and not from_gateway:
+        return Rung.ISP
+    return _NOTHING
 
 
 def diagnose(readings: Iterable[Reading], baseline: Baseline, path: str | None = None) -> Verdict:
@@ -147,17 +188,7 @@ def diagnose(readings: Iterable[Reading], baseline: Baseline, path: str | None =
         return _fault(failing, ladder, baseline)
     slow = next((r for r in primary if r.state == State.DEGRADED), None)
     if slow is not None:
-        kind = Kind.LINE_DEGRADED if slow.rung == Rung.ISP else None
-        return Verdict(
-            state=State.DEGRADED,
-            path=chosen,
-            rung=slow.rung,
-            kind=kind,
-            party=KINDS[kind].party if kind else None,
-            grade=Grade.PROVEN if kind else None,
-            reason=slow.reason,
-            evidence=ladder,
-        )
+        return _slow(slow, ladder)
     # "All is well" is said only by the portal itself or by something above it; a working cable is no working site.
     well = any(r.answered and r.rung >= Rung.PORTAL for r in primary)
     why = next((r.reason for r in reversed(primary) if r.state == State.SILENT), Reason.NONE)
@@ -165,55 +196,72 @@ def diagnose(readings: Iterable[Reading], baseline: Baseline, path: str | None =
 
 
 def _portal_path(judged: Sequence[Reading], baseline: Baseline) -> str:
-    """The path that reaches the portal now, else the one that last did, else the first that was measured."""
-    reaching = [r.path for r in judged if r.rung == Rung.PORTAL and r.answered]
+    """The path that reaches the portal now, else the one that last did, else the first on which anything was measured."""
+    reaching = [r.path for r in judged if r.rung == Rung.PORTAL and not r.label and r.answered]
     if reaching:
         return baseline.portal_path if baseline.portal_path in reaching else reaching[0]
-    known = [r.path for r in judged]
+    known = [r.path for r in judged if r.state != State.NOT_APPLICABLE] or [r.path for r in judged]
     if baseline.portal_path in known:
         return baseline.portal_path
     return known[0] if known else ""
 
 
+def _slow(slow: Reading, ladder: tuple[Reading, ...]) -> Verdict:
+    kind = Kind.LINE_DEGRADED if slow.rung == Rung.ISP else None
+    return Verdict(
+        state=State.DEGRADED,
+        path=slow.path,
+        rung=slow.rung,
+        kind=kind,
+        party=KINDS[kind].party if kind else None,
+        # One look is not the series of probes to several targets that the catalogue wants as proof.
+        grade=Grade.TO_VERIFY if kind else None,
+        reason=slow.reason,
+        evidence=ladder,
+    )
+
+
 def _fault(failing: Reading, ladder: tuple[Reading, ...], baseline: Baseline) -> Verdict:
-    below = [r for r in ladder if r.rung < failing.rung and not r.label]
+    proven = _holds_below(failing, ladder, baseline)
     rung, kind = failing.rung, _KIND_OF_RUNG[failing.rung]
-    grade = Grade.PROVEN if _holds_below(failing.rung, below) else Grade.TO_VERIFY
-    party = KINDS[kind].party
-    if failing.reason in _UNPAID:
-        kind, party, grade = Kind.ARREARS, KINDS[Kind.ARREARS].party, Grade.PROVEN
-    elif rung == Rung.DNS and grade != Grade.PROVEN and failing.reason in _NOBODY_ANSWERED:
-        # No resolver answers and nothing shows that the provider holds: the line itself is the likelier cause.
+    if failing.reason in _UNPAID and not any(r.answered and r.rung > rung for r in ladder):
+        kind = Kind.ARREARS
+    elif rung == Rung.DNS and not proven and _line_is_likelier(failing, baseline):
         rung, kind = Rung.ISP, Kind.LINE_DOWN
-        party = KINDS[kind].party
-    elif rung == Rung.DNS:
-        party = _PARTY_OF_RESOLVER[baseline.resolver]
-        direct = next((r for r in ladder if r.rung == Rung.DNS and r.label == DIRECT), None)
-        if baseline.resolver == Resolver.GATEWAY and direct is not None and direct.state == State.FAIL:
-            party = Party.TELECOM
     return Verdict(
         state=State.FAIL,
         path=failing.path,
         rung=rung,
         kind=kind,
-        party=party,
-        grade=grade,
+        party=_party_of_names(ladder, baseline) if kind == Kind.DNS_FAILURE else KINDS[kind].party,
+        grade=Grade.PROVEN if proven else Grade.TO_VERIFY,
         reason=failing.reason,
         evidence=ladder,
     )
 
 
-def _holds_below(rung: Rung, below: Sequence[Reading]) -> bool:
-    """Whether the nearest rung below that must carry this one was seen to hold.
+def _line_is_likelier(names: Reading, baseline: Baseline) -> bool:
+    """Names fail and nothing shows that the provider holds: a gateway without a line reports failures of its own."""
+    return names.reason in _NOBODY_ANSWERED or (baseline.resolver == Resolver.GATEWAY and names.reason == Reason.SERVER_FAILURE)
 
-    A cable needs nothing below it. The address needs the link. Above the gateway each rung needs an answer from the next
-    lower rung that can be measured here, except that a name failure needs the provider itself to answer: otherwise it can't
-    be told from a dead line.
+
+def _party_of_names(ladder: Sequence[Reading], baseline: Baseline) -> Party:
+    direct = any(r.rung == Rung.DNS and r.label == DIRECT and r.state == State.FAIL for r in ladder)
+    return Party.TELECOM if direct and baseline.resolver == Resolver.GATEWAY else _PARTY_OF_RESOLVER[baseline.resolver]
+
+
+def _holds_below(failing: Reading, ladder: Sequence[Reading], baseline: Baseline) -> bool:
+    """Whether what must carry the failing rung was seen to hold.
+
+    A cable needs nothing below it, and an answer that says what is wrong has travelled all the way. Else the next lower rung
+    that can be measured here must answer; above the line, the provider must have been heard, or it can't be told from a
+    dead line.
     """
-    if rung == Rung.LINK:
+    carried = _carried(ladder, baseline)
+    if failing.rung == Rung.LINK or carried >= failing.rung - 1:
         return True
-    states = {r.rung: r for r in below}
-    if rung == Rung.DNS:
-        return Rung.ISP in states and states[Rung.ISP].answered
-    measurable = [r for r in below if r.state != State.NOT_APPLICABLE]
-    return bool(measurable) and measurable[-1].answered
+    below = [r for r in ladder if r.rung < failing.rung and not r.label and r.state != State.NOT_APPLICABLE]
+    if failing.rung <= Rung.ISP:
+        return bool(below) and below[-1].answered
+    heard = carried >= Rung.ISP or any(r.rung == Rung.ISP and r.answered for r in below)
+    return heard and (failing.rung == Rung.DNS or (bool(below) and below[-1].answered))

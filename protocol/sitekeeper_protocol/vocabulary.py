@@ -60,6 +60,7 @@ class Reason(IntEnum):
     HTTP_SERVER_ERROR = 18
     WRONG_CONTENT = 19
     CAPTIVE_PAGE = 20
+    """Sent to a login or payment page beyond the site's own network; the router's own page is ``WRONG_CONTENT``."""
     CONNECTION_RESET = 21
     HIGH_LATENCY = 22
     PACKET_LOSS = 23
