@@ -1,0 +1,229 @@
+"""The tables, in words that SQLite and PostgreSQL both understand.
+
+Times are Unix time in ms by the collector's clock (``*_ms``) unless the column says otherwise. Runs, boots and epochs are
+plain integers below 2^63. A migration in ``migrations/versions`` belongs to every change made here; a test compares the two.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+# Named constraints: a later migration can only change what it can name.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""Single facts about the store: ``epoch``."""
+
+sites = Table(
+    "sites",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("county", Text, nullable=False, default=""),
+    Column("township", Text, nullable=False, default=""),
+    Column("access_node", Text, nullable=False, default=""),
+    Column("feeder", Text, nullable=False, default=""),
+    Column("line_number", Text, nullable=False, default=""),
+    Column("account", Text, nullable=False, default=""),
+    Column("contacts", Text, nullable=False, default=""),
+    Column("profile", Text, nullable=False, default="pc"),
+    Column("hours", Text, nullable=False, default=""),
+    Column("area", Text, nullable=False, default=""),
+    Column("added_ms", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+)
+"""The register: only what comes from these sites is stored."""
+
+unknown_sites = Table(
+    "unknown_sites",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("area", Text, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+)
+"""Sites that were heard and are not in the register."""
+
+held_reports = Table(
+    "held_reports",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Index(None, "site"),
+)
+"""Reports of unknown sites as they came, until the site is in the register or there is no room."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("coverage", LargeBinary, nullable=False),
+    Column("samples", BigInteger, nullable=False),
+    Column("dropped", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    Column("first_heard_ms", BigInteger, nullable=False),
+    Column("last_heard_ms", BigInteger, nullable=False),
+    Column("last_live_ms", BigInteger),
+    Column("connection", BigInteger, nullable=False),
+    Column("config_revision", BigInteger, nullable=False),
+    Index(None, "site", "last_heard_ms"),
+)
+"""Each life of an agent: which of its samples are stored, dropped or refused."""
+
+clocks = Table(
+    "clocks",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("boot", BigInteger, primary_key=True, autoincrement=False),
+    Column("offset_ms", BigInteger),
+    Column("error_ms", BigInteger),
+    Column("learned_boottime_ms", BigInteger),
+    Column("unplaced", Boolean, nullable=False),
+)
+"""Per boot of a site: server time minus boot time, once it is known, and whether samples wait for it."""
+
+samples = Table(
+    "samples",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("wall_ms", BigInteger, nullable=False),
+    Column("boottime_ms", BigInteger, nullable=False),
+    Column("placed_ms", BigInteger),
+    Column("placement", Text, nullable=False),
+    Column("not_after_ms", BigInteger, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Index(None, "site", "placed_ms"),
+)
+"""Every sample once. ``wall_ms`` and ``boottime_ms`` are the site's own clocks, ``placed_ms`` the collector's judgement,
+``placement`` how it came about (``domain.placement``), ``record`` what ``codec.pack_sample`` made."""
+
+drops = Table(
+    "drops",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("run", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("reason", Integer, nullable=False),
+    Column("booked_ms", BigInteger, nullable=False),
+    Index(None, "site", "run"),
+)
+"""Samples that an agent no longer held before they were stored. ``reason``: ``messages.DropReason``, 0 if it did not say."""
+
+site_state = Table(
+    "site_state",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("area", Text, nullable=False),
+    Column("last_heard_ms", BigInteger, nullable=False),
+    Column("presence", Text, nullable=False),
+    Column("presence_reason", Text, nullable=False),
+    Column("presence_run", BigInteger, nullable=False),
+    Column("presence_connection", BigInteger, nullable=False),
+    Column("presence_ms", BigInteger, nullable=False),
+    Column("live_run", BigInteger, nullable=False),
+    Column("live_connection", BigInteger, nullable=False),
+    Column("live_number", BigInteger, nullable=False),
+    Column("last_live_ms", BigInteger, nullable=False),
+    Column("promised_ms", BigInteger, nullable=False),
+    Column("live_runs", LargeBinary, nullable=False),
+)
+"""What is known of a site now. 0 and empty text: nothing yet."""
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("run", BigInteger),
+    Column("number", BigInteger),
+    Index(None, "site"),
+)
+"""Messages that could not be taken in, the newest of them. ``tallies`` counts them all."""
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+)
+"""Counters that stay true when the rows that they count are gone."""
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("closed_ms", BigInteger),
+)
+"""Something about a site that a person should look at; at most one open row for each site and kind."""
+Index(
+    "uq_findings_open",
+    findings.c.site,
+    findings.c.kind,
+    unique=True,
+    sqlite_where=findings.c.closed_ms.is_(None),
+    postgresql_where=findings.c.closed_ms.is_(None),
+)
+
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("seen_ms", BigInteger, nullable=False),
+)
+"""When the collector last proved that it hears what is published."""
+
+blind = Table(
+    "blind",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("to_ms", BigInteger, nullable=False),
+    Column("cause", Text, nullable=False),
+    Index(None, "from_ms"),
+)
+"""Times in which the collector could not hear: silence in them proves nothing."""
