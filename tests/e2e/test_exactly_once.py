@@ -10,12 +10,10 @@ import pytest
 
 from support.brokers import Broker, amqtt_broker, mosquitto
 from support.line import line_to
-from support.rig import Rig, assert_stored_exactly_once, rig
+from support.rig import Process, Rig, assert_stored_exactly_once, rig
 from support.wait import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.processes, pytest.mark.slow]
-
-USERS = {"v001": "a", "v002": "b", "collector": "c"}
 
 
 def _broker(kind: str, folder: Path) -> AbstractContextManager[Broker]:
@@ -41,7 +39,7 @@ def test_kill_9_of_agent_collector_and_broker_at_random_moments(broker: Broker, 
     chance = random.Random(seed)
     collector = county.collector("v001")
     agent = county.agent("v001")
-    broken = (agent, collector, broker)
+    broken: tuple[Process | Broker, ...] = (agent, collector, broker)
     collector.start()
     agent.start()
     wait_until(lambda: collector.count("v001") > 3, f"the first samples are stored\n{agent.log()}\n{collector.log()}", 60)
