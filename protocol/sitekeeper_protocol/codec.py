@@ -7,15 +7,14 @@ takes care of the names. ``docs/protocol.md`` lists every field.
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
-from operator import add
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from sitekeeper_protocol import WIRE_VERSION
+from sitekeeper_protocol.columns import MAX_VALUE, deltas, rows, times, undelta
 from sitekeeper_protocol.dictionary import BODY_V1
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.messages import (
@@ -51,8 +50,6 @@ MAX_SMALL_BYTES = 64 * 1024
 MAX_SAMPLES = 1000
 MAX_SERIES = 256
 MAX_EVENTS = 2000
-MAX_VALUE = 2**53
-"""Largest absolute value of a series' integer: what a double, and so every database, keeps exactly."""
 MAX_METRIC = 0xFFFF
 
 _PLAIN, _DEFLATE = 0, 1
@@ -152,50 +149,6 @@ def _check_version(payload: bytes, what: str, limit: int) -> None:
         raise ProtocolError("unknown_version", f"{what} of version {version}; this program reads version {WIRE_VERSION}")
 
 
-# --- columns ---------------------------------------------------------------------------------------------------------
-
-
-def _deltas(values: Iterable[int | None], before: int = 0) -> list[int | None]:
-    column: list[int | None] = []
-    for value in values:
-        if value is None:
-            column.append(None)
-        else:
-            column.append(value - before)
-            before = value
-    while column and column[-1] == 0:
-        column.pop()
-    return column
-
-
-def _undelta(column: Sequence[int | None], count: int, what: str) -> list[int | None]:
-    if len(column) > count:
-        raise ProtocolError("malformed", f"{what} has {len(column)} values for {count} samples")
-    if None in column:
-        values: list[int | None] = []
-        before = 0
-        for delta in column:
-            if delta is not None:
-                before += delta
-            values.append(None if delta is None else before)
-        present = [v for v in values if v is not None]
-    else:
-        present = list(accumulate(column))  # type: ignore[arg-type]
-        values, before = [*present], (present[-1] if present else 0)
-    if present and (min(present) < -MAX_VALUE or max(present) > MAX_VALUE):
-        raise ProtocolError("malformed", f"{what} holds a value beyond ±2^53")
-    if len(values) < count:
-        values.extend([before] * (count - len(values)))
-    return values
-
-
-def _times(column: Sequence[int | None], count: int, before: int, what: str) -> list[int]:
-    values = _undelta(column, count, what)
-    if None in values:
-        raise ProtocolError("malformed", f"{what}: a gap; every sample has a time")
-    return [before + value for value in values]  # type: ignore[operator]
-
-
 # --- reports ---------------------------------------------------------------------------------------------------------
 
 
@@ -207,14 +160,16 @@ def encode_report(report: Report) -> bytes:
     for at, sample in enumerate(samples):
         if sample.sequence != header.first + at:
             raise ProtocolError("malformed", f"sample {sample.sequence} stands where {header.first + at} belongs")
-    body = _encode(_body(report))
-    if len(body) > MAX_BODY_BYTES:
-        raise ProtocolError("too_large", f"body of {len(body)} bytes; at most {MAX_BODY_BYTES} are accepted")
+        _check_values(sample)
+    _check_drops(report.drops)
+    body = _packed(_body(report), "report body")
+    # What is sent once is sent for years: the bounds are checked by the reader's own eyes.
+    _guarded(_decode_body, body, "report body", MAX_BODY_BYTES)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=BODY_V1)
     small = packer.compress(body) + packer.flush()
     packing, packed = (_DEFLATE, small) if len(small) < len(body) else (_PLAIN, body)
     flags = _BACKLOG * header.backlog | _WANTS_RECEIPT * header.wants_receipt
-    payload = _encode(
+    payload = _packed(
         _Frame(
             WIRE_VERSION,
             header.site_check,
@@ -228,11 +183,32 @@ def encode_report(report: Report) -> bytes:
             header.config_revision,
             packing,
             packed,
-        )
+        ),
+        "report",
     )
-    if len(payload) > MAX_REPORT_BYTES:
-        raise ProtocolError("too_large", f"report of {len(payload)} bytes; at most {MAX_REPORT_BYTES} are accepted")
+    _guarded(_decode_header, payload, "report", MAX_REPORT_BYTES)
     return payload
+
+
+def _check_values(sample: Sample) -> None:
+    values = sample.values.values()
+    if values and (min(values) < -MAX_VALUE or max(values) > MAX_VALUE):
+        raise ProtocolError("malformed", f"sample {sample.sequence} holds a value beyond ±2^53")
+    if any(not 0 < metric <= MAX_METRIC for metric, _ in sample.values):
+        raise ProtocolError("malformed", f"sample {sample.sequence} holds a metric beyond 1 to {MAX_METRIC}")
+
+
+def _check_drops(drops: Iterable[Drop]) -> None:
+    for drop in drops:
+        if drop.last < drop.first:
+            raise ProtocolError("malformed", f"dropped samples {drop.first} to {drop.last}")
+
+
+def _packed(message: Struct, what: str) -> bytes:
+    try:
+        return _encode(message)
+    except (OverflowError, TypeError, ValueError) as err:
+        raise ProtocolError("malformed", f"{what}: {str(err)[:160]}") from None
 
 
 def _body(report: Report) -> _Body:
@@ -251,11 +227,11 @@ def _body(report: Report) -> _Body:
         None if report.sent_boot == report.boot else report.sent_boot,
         _shifted(report.clock, -wall_offset_ms),
         report.next_within_s,
-        _deltas((s.boottime_ms for s in samples), report.sent_boottime_ms),
+        deltas((s.boottime_ms for s in samples), report.sent_boottime_ms),
         # Wall minus boot time stays the same until the clock is set, so that this column is mostly empty.
-        _deltas((s.wall_ms - s.boottime_ms for s in samples), wall_offset_ms),
+        deltas((s.wall_ms - s.boottime_ms for s in samples), wall_offset_ms),
         instances,
-        [[key[0], index[key[1]], *_deltas(s.values.get(key) for s in samples)] for key in ordered],
+        [[key[0], index[key[1]], *deltas(s.values.get(key) for s in samples)] for key in ordered],
         [(at, _raw_event(event)) for at, s in enumerate(samples) for event in s.events],
         [(at, s.facts) for at, s in enumerate(samples) if s.facts],
         list(report.drops),
@@ -279,8 +255,8 @@ def decode_report(payload: bytes) -> Report:
     header = _header(frame)
     body = _guarded(_decode_body, _unpack(frame), "report body", MAX_BODY_BYTES)
     count = header.count
-    boottimes = _times(body.boottimes, count, body.sent_boottime_ms, "boot times")
-    offsets = _times(body.wall_offsets, count, body.sent_wall_offset_ms, "wall clock offsets")
+    boottimes = times(body.boottimes, count, body.sent_boottime_ms, "boot times")
+    offsets = times(body.wall_offsets, count, body.sent_wall_offset_ms, "wall clock offsets")
     values = _sample_values(body, count)
     events = _sample_events(body, count)
     facts: dict[int, dict[str, Scalar]] = {}
@@ -299,9 +275,7 @@ def decode_report(payload: bytes) -> Report:
         )
         for at in range(count)
     )
-    for drop in body.drops:
-        if drop.last < drop.first:
-            raise ProtocolError("malformed", f"dropped samples {drop.first} to {drop.last}")
+    _check_drops(body.drops)
     return Report(
         header=header,
         boot=body.boot,
@@ -360,29 +334,15 @@ def _sample_values(body: _Body, count: int) -> list[dict[SeriesKey, int]]:
         if metric is None or not 0 < metric <= MAX_METRIC or at is None or not 0 <= at < len(instances):
             raise ProtocolError("malformed", f"a column of metric {metric}, instance {at} of {len(instances)}")
         if None in column:
-            gappy.append(((metric, instances[at]), _undelta(column[2:], count, "a column")))
+            gappy.append(((metric, instances[at]), undelta(column[2:], count, "a column")))
         else:
             keys.append((metric, instances[at]))
             whole.append(column[2:] + zeros[length - 2 :])  # type: ignore[arg-type]
-    values = _rows(keys, whole, count)
+    values = rows(keys, whole, count)
     for key, filled in gappy:
         for row, value in zip(values, filled, strict=True):
             if value is not None:
                 row[key] = value
-    return values
-
-
-def _rows(keys: list[SeriesKey], columns: list[list[int]], count: int) -> list[dict[SeriesKey, int]]:
-    """Columns of differences into rows of values: row by row, since a report has fewer rows than columns."""
-    if not columns:
-        return [{} for _ in range(count)]
-    values: list[dict[SeriesKey, int]] = []
-    before: Sequence[int] = [0] * len(columns)
-    for deltas in zip(*columns, strict=True):
-        before = list(map(add, before, deltas))
-        if min(before) < -MAX_VALUE or max(before) > MAX_VALUE:
-            raise ProtocolError("malformed", "a column holds a value beyond ±2^53")
-        values.append(dict(zip(keys, before, strict=True)))
     return values
 
 
@@ -439,18 +399,25 @@ def unpack_sample(payload: bytes, *, sequence: int, wall_ms: int, boottime_ms: i
 Small = Status | Receipt | RemoteConfig | Command | Result
 
 
+_SMALL_DECODERS: dict[type[Any], Callable[[bytes], Any]] = {
+    kind: msgspec.msgpack.Decoder(kind).decode for kind in (Status, Receipt, RemoteConfig, Command, Result)
+}
+
+
 def encode(message: Small) -> bytes:
-    """The bytes of a status, receipt, configuration, command or result."""
-    return _encode(message)
+    """The bytes of a status, receipt, configuration, command or result. Raises ``ProtocolError`` for what can't be sent."""
+    payload = _packed(message, type(message).__name__.lower())
+    _guarded(_SMALL_DECODERS[type(message)], payload, type(message).__name__.lower(), MAX_SMALL_BYTES)
+    return payload
 
 
 def _small(kind: type[_T]) -> Callable[[bytes], _T]:
-    decoder = msgspec.msgpack.Decoder(kind)
+    decoder: Callable[[bytes], _T] = _SMALL_DECODERS[kind]
     what = kind.__name__.lower()
 
     def decode(payload: bytes) -> _T:
         _check_version(payload, what, MAX_SMALL_BYTES)
-        return _guarded(decoder.decode, payload, what, MAX_SMALL_BYTES)
+        return _guarded(decoder, payload, what, MAX_SMALL_BYTES)
 
     decode.__doc__ = f"A {what} from its bytes. Raises ``ProtocolError``."
     return decode
