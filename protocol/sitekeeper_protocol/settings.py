@@ -4,6 +4,7 @@ Used by agent and collector on the nodes of a parsed YAML file (``yaml.compose``
 this module neither reads files nor imports a YAML library.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, Protocol, TypeVar
@@ -11,14 +12,12 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 _T = TypeVar("_T")
+MAX_DEPTH = 16
+"""Levels of nesting that are read: far more than any settings have."""
 
 
 class SettingsError(ValueError):
     """A setting that can't be used; the text names file, line, key and what would be right."""
-
-
-class _Mark(Protocol):
-    line: int
 
 
 class Node(Protocol):
@@ -29,109 +28,197 @@ class Node(Protocol):
     start_mark: Any
 
 
-_SCALARS = {"str", "int", "float", "bool", "null"}
+_YAML = "tag:yaml.org,2002:"
+_WORDS = {
+    "object": "keys with values",
+    "array": "a list",
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "nothing",
+}
+_TRUE, _FALSE = {"true", "yes", "on"}, {"false", "no", "off"}
 
 
 def read(root: Node | None, schema: type[_T], file: str) -> _T:
     """``root``'s content as ``schema``, a msgspec Struct that forbids unknown fields.
 
-    Raises ``SettingsError`` for a mistake in the file; its text starts with ``file:line:``.
+    Raises ``SettingsError`` for a mistake in the file; its text starts with ``file:line:``. Work and memory are bounded by
+    the size of the file: aliases, which could multiply it, are refused.
     """
     if root is None:
         raise SettingsError(f"{file}:1: the file is empty; see the commented sample in config/")
-    value = _plain(root, file, "")
+    value = _Reader(file).plain(root, "", root, 0)
     try:
         return msgspec.convert(value, schema, strict=True)
     except msgspec.ValidationError as err:
         raise SettingsError(_explain(str(err), root, schema, file)) from None
 
 
-def _plain(node: Node, file: str, key: str) -> Any:
-    kind = node.tag.rpartition(":")[2]
-    if kind == "map":
+class _Reader:
+    """Nodes into plain values, each node once."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._seen: set[int] = set()
+
+    def plain(self, node: Node, key: str, holder: Node, depth: int) -> Any:
+        """The value of ``node``, which stands at ``key`` on the line of ``holder``."""
+        if id(node) in self._seen:
+            raise self._error(holder, key, "anchors and aliases (&name, *name) are not read; write the value out here")
+        self._seen.add(id(node))
+        if depth > MAX_DEPTH:
+            raise self._error(node, key, f"nested more than {MAX_DEPTH} levels deep")
+        kind = node.tag.removeprefix(_YAML)
+        if kind == "map" and isinstance(node.value, list):
+            return self._mapping(node, key, depth)
+        if kind == "seq" and isinstance(node.value, list):
+            return [self.plain(item, f"{key} (item {at})", node, depth + 1) for at, item in enumerate(node.value, 1)]
+        if not isinstance(node.value, str):
+            raise self._error(node, key, f"the tag {_shown(node.tag)} can't stand here; take it away")
+        return self._scalar(kind, node, key)
+
+    def _mapping(self, node: Node, key: str, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            name = str(key_node.value)
+        for name_node, value_node in node.value:
+            name = name_node.value
+            if not isinstance(name, str):
+                raise self._error(name_node, key, "a key must be plain text, not a list or a mapping")
+            where = f"{key}.{name}" if key else name
+            if name_node.tag == f"{_YAML}merge":
+                raise self._error(name_node, where, "merge keys are not read; write the keys out here")
             if name in result:
-                raise SettingsError(f"{_at(file, key_node)} {name}: this key stands here twice; keep one of them")
-            result[name] = _plain(value_node, file, name)
+                raise self._error(name_node, where, "this key stands here twice; keep one of them")
+            result[name] = self.plain(value_node, where, name_node, depth + 1)
         return result
-    if kind == "seq":
-        return [_plain(item, file, key) for item in node.value]
-    if kind not in _SCALARS:
-        raise SettingsError(f"{_at(file, node)} {key}: {kind!r} can't stand here; put the value in quotes")
-    return _scalar(kind, str(node.value), node, file, key)
 
+    def _scalar(self, kind: str, node: Node, key: str) -> Any:
+        text: str = node.value
+        if kind == "str":
+            return text
+        if kind == "null":
+            return None
+        if kind in ("int", "float"):
+            return self._number(kind, node, key)
+        if kind == "bool" and text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        raise self._error(node, key, f"{_shown(text)} is read as {kind}, which can't stand here; put it in quotes")
 
-def _scalar(kind: str, text: str, node: Node, file: str, key: str) -> Any:
-    try:
-        if kind == "int":
-            return int(text.replace("_", ""), 0)
-        if kind == "float":
-            return float(text.replace("_", ""))
-    except ValueError:
-        raise SettingsError(f"{_at(file, node)} {key}: {text!r} is no plain number; write it in decimal or in quotes") from None
-    if kind == "bool":
-        return text.lower() in {"true", "yes", "on"}
-    return None if kind == "null" else text
+    def _number(self, kind: str, node: Node, key: str) -> int | float:
+        digits = node.value.replace("_", "")
+        try:
+            number = int(digits, 0) if kind == "int" else float(digits)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise self._error(
+                node, key, f"{_shown(node.value)} is no plain number; write it in decimal, or in quotes if it is text"
+            )
+        return number
+
+    def _error(self, node: Node, key: str, problem: str) -> SettingsError:
+        return SettingsError(f"{_at(self._file, node)} {key or 'the file'}: {problem}")
 
 
 def _at(file: str, node: Node) -> str:
     return f"{file}:{node.start_mark.line + 1}:"
 
 
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}…")
+
+
+# --- mistakes that only the schema shows ---------------------------------------------------------------------------------
+
 _MISSING = re.compile(r"Object missing required field `(.+?)`")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.+?)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+?)`", re.DOTALL)
+_GOT = re.compile(r"Expected `(.+?)`, got `(.+?)`")
+_BOUND = re.compile(r"Expected `(.+?)` (.+)", re.DOTALL)
 _WHERE = re.compile(r"(.*?)(?: - at `(?:key in )?(\$.*)`)?$", re.DOTALL)
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|(\[\.\.\.\].*)")
 
 
 def _explain(message: str, root: Node, schema: type[Any], file: str) -> str:
     match = _WHERE.fullmatch(message)
     problem, path = (match[1], match[2] or "$") if match else (message, "$")
     steps = list(_walk(root, path))
-    keys = [step for step, _ in steps]
     node = steps[-1][1] if steps else root
-    where = ".".join(keys)
-    prefix = f"{where}." if where else ""
+    where = "".join(step for step, _ in steps).removeprefix(".")
+    kind = _type_at(schema, [step for step, _ in steps])
     if missing := _MISSING.search(problem):
-        return f"{_at(file, node)} {prefix}{missing[1]}: this key is missing and has no default"
+        return f"{_at(file, node)} {_below(where, missing[1])}: this key is missing and has no default"
     if unknown := _UNKNOWN.search(problem):
         name = unknown[1]
-        found = next((k for k, _ in node.value if str(k.value) == name), node)
-        return f"{_at(file, found)} {prefix}{name}: no such key here{_nearest(name, _fields(schema, keys))}"
-    shown = f" (it is {node.value!r})" if isinstance(node.value, str) else ""
+        found = next((k for k, _ in node.value if k.value == name), node)
+        fields = [field.encode_name for field in getattr(kind, "fields", ())]
+        return f"{_at(file, found)} {_below(where, _clipped(name))}: no such key here{_nearest(name, fields)}"
+    return f"{_at(file, node)} {where or 'the file'}: {_wording(problem, node, kind)}"
+
+
+def _below(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _clipped(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:40]}…"
+
+
+def _wording(problem: str, node: Node, kind: Any) -> str:
+    text = node.value if isinstance(node.value, str) else None
+    if got := _GOT.fullmatch(problem):
+        wanted = " or ".join(_WORDS.get(word, word) for word in got[1].split(" | "))
+        shown = f" ({_shown(text)})" if text else ""
+        return f"must be {wanted}, but this is {_WORDS.get(got[2], got[2])}{shown}{_quotes(got[1], got[2], text)}"
+    shown = "" if text is None else f"; it is {_shown(text)}"
+    if problem.startswith("Invalid enum value"):
+        return f"must be one of {', '.join(map(str, _choices(kind)))}{shown}"
+    if bound := _BOUND.fullmatch(problem):
+        return f"must be {_WORDS.get(bound[1], bound[1])} {bound[2]}{shown}"
+    return f"{problem[:1].lower()}{problem[1:]}{shown}"
+
+
+def _quotes(wanted: str, got: str, text: str | None) -> str:
     # YAML reads 0012 and 1e3 as numbers; an id of digits must say that it is text.
-    hint = "; put it in quotes" if problem.startswith("Expected `str") and shown else ""
-    return f"{_at(file, node)} {where or 'the file'}: {problem[0].lower()}{problem[1:]}{shown}{hint}"
+    if "str" in wanted and text and got in ("int", "float", "bool"):
+        return "; put it in quotes"
+    number = text is not None and re.fullmatch(r"[-+]?\d+(\.\d+)?", text)
+    if got == "str" and number and ("int" in wanted or "float" in wanted):
+        return "; write it without quotes"
+    return ""
 
 
 def _walk(root: Node, path: str) -> Iterator[tuple[str, Node]]:
+    """The nodes along a path of msgspec's, each with its step as people read it, as far as the path is definite."""
     node = root
     for step in _STEP.finditer(path):
+        following = None
         if step[1] is not None:
-            pairs = node.value if isinstance(node.value, list) else []
-            following = next((v for k, v in pairs if str(k.value) == step[1]), None)
-            name = step[1]
-        else:
-            at = int(step[2]) if step[2].isdigit() else 0
-            following = node.value[at] if at < len(node.value) else None
-            name = f"[{step[2]}]"
+            following, name = next((v for k, v in node.value if k.value == step[1]), None), f".{step[1]}"
+        elif step[2] is not None:
+            following, name = node.value[int(step[2])], f" (item {int(step[2]) + 1})"
         if following is None:
-            return
+            return  # "[...]": msgspec does not say which value of a mapping it means
         node = following
         yield name, node
 
 
-def _fields(schema: type[Any], keys: list[str]) -> list[str]:
-    """The keys that may stand at ``keys`` below ``schema``, as far as they are Structs."""
+def _type_at(schema: type[Any], steps: list[str]) -> Any:
+    """What the schema wants at the end of ``steps``, a ``msgspec.inspect`` type, or ``None``."""
     kind: Any = msgspec.inspect.type_info(schema)
-    for key in keys:
-        fields = {f.encode_name: f.type for f in getattr(kind, "fields", ())}
-        kind = getattr(kind, "item_type", None) if key.startswith("[") else fields.get(key)
+    for step in steps:
+        fields = {f".{f.encode_name}": f.type for f in getattr(kind, "fields", ())}
+        kind = fields.get(step) if step.startswith(".") else getattr(kind, "item_type", None)
         if isinstance(kind, msgspec.inspect.UnionType):
-            kind = next((t for t in kind.types if isinstance(t, msgspec.inspect.StructType)), kind)
-    return [f.encode_name for f in getattr(kind, "fields", ())]
+            told = (msgspec.inspect.StructType, msgspec.inspect.LiteralType, msgspec.inspect.EnumType)
+            kind = next((t for t in kind.types if isinstance(t, told)), kind)
+    return kind
+
+
+def _choices(kind: Any) -> list[Any]:
+    if isinstance(kind, msgspec.inspect.EnumType):
+        return [member.value for member in kind.cls]
+    return list(getattr(kind, "values", ()))
 
 
 def _nearest(name: str, known: list[str]) -> str:
