@@ -1,0 +1,73 @@
+"""Differences between operating systems, and nothing else: one module each, with the same functions."""
+
+import sys
+
+from sitekeeper_agent.platform.facts import (
+    HERE,
+    Family,
+    InterfaceAddress,
+    Link,
+    Neighbour,
+    PlatformUnsupported,
+    Resolvers,
+    Roots,
+    Route,
+)
+
+if sys.platform == "win32":
+    from sitekeeper_agent.platform.windows import (
+        boot_id,
+        boottime_ms,
+        default_route,
+        hosts_file,
+        interface_addresses,
+        interface_link,
+        interfaces,
+        neighbour,
+        os_name,
+        resolvers,
+        system_going_down,
+        system_volume,
+        wall_ms,
+    )
+else:
+    from sitekeeper_agent.platform.linux import (
+        boot_id,
+        boottime_ms,
+        default_route,
+        hosts_file,
+        interface_addresses,
+        interface_link,
+        interfaces,
+        neighbour,
+        os_name,
+        resolvers,
+        system_going_down,
+        system_volume,
+        wall_ms,
+    )
+
+__all__ = [
+    "HERE",
+    "Family",
+    "InterfaceAddress",
+    "Link",
+    "Neighbour",
+    "PlatformUnsupported",
+    "Resolvers",
+    "Roots",
+    "Route",
+    "boot_id",
+    "boottime_ms",
+    "default_route",
+    "hosts_file",
+    "interface_addresses",
+    "interface_link",
+    "interfaces",
+    "neighbour",
+    "os_name",
+    "resolvers",
+    "system_going_down",
+    "system_volume",
+    "wall_ms",
+]

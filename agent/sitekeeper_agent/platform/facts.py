@@ -1,0 +1,65 @@
+"""What a platform module tells about the machine's network, in values that are the same everywhere."""
+
+from typing import Literal, NamedTuple
+
+Family = Literal["ipv4", "ipv6"]
+
+
+class PlatformUnsupported(Exception):
+    """This operating system can't tell; it costs the one reading that asked."""
+
+
+class Roots(NamedTuple):
+    """Where the system's own files stand; tests point them at captured copies."""
+
+    proc: str = "/proc"
+    sys: str = "/sys"
+    etc: str = "/etc"
+    run: str = "/run"
+
+
+HERE = Roots()
+
+
+class Route(NamedTuple):
+    """A default route. ``gateway`` is ``None`` on a point-to-point link, ``interface`` where there is no route at all.
+
+    A link-local IPv6 gateway carries its zone (``fe80::1%eth0``).
+    """
+
+    gateway: str | None = None
+    interface: str | None = None
+
+
+class Link(NamedTuple):
+    """The state of a network interface; ``None`` where the system does not say."""
+
+    carrier: bool | None = None
+    speed_mbps: int | None = None
+    wireless: bool = False
+
+
+class InterfaceAddress(NamedTuple):
+    """An address and the length of its network prefix."""
+
+    address: str
+    prefix: int
+
+
+class Neighbour(NamedTuple):
+    """An entry of the ARP table; ``complete`` means that the neighbour has answered."""
+
+    mac: str
+    complete: bool
+
+
+class Resolvers(NamedTuple):
+    """The resolvers that programs of this machine use.
+
+    ``upstream`` are those which a local stub asks in turn (empty without one); ``by_hand`` says that a person wrote them.
+    """
+
+    servers: tuple[str, ...] = ()
+    upstream: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    by_hand: bool = False

@@ -1,0 +1,163 @@
+"""Windows: boot, clocks and network from the registry and kernel32; what it can't tell costs one reading."""
+
+import sys
+
+# ruff: noqa: E402 - the assertion above keeps type checkers of other systems out
+
+assert sys.platform == "win32"
+
+import ctypes
+import os
+import socket
+import time
+import winreg
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from sitekeeper_agent.platform.facts import (
+    HERE,
+    Family,
+    InterfaceAddress,
+    Link,
+    Neighbour,
+    PlatformUnsupported,
+    Resolvers,
+    Roots,
+    Route,
+)
+from sitekeeper_protocol.messages import StopReason
+
+_PREFETCH = r"SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management\PrefetchParameters"
+_TCPIP = r"SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces"
+_CONNECTIONS = r"SYSTEM\CurrentControlSet\Control\Network\{4D36E972-E325-11CE-BFC1-08002BE10318}"
+_SM_SHUTTINGDOWN = 0x2000
+
+
+def _value(path: str, name: str) -> object:
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key:
+            return winreg.QueryValueEx(key, name)[0]
+    except OSError:
+        return None
+
+
+def _words(path: str, name: str) -> tuple[str, ...]:
+    """A list in the registry: a text with blanks or commas, or several texts."""
+    value = _value(path, name)
+    parts = value if isinstance(value, list) else str(value or "").replace(",", " ").split()
+    return tuple(str(part) for part in parts if part and part != "0.0.0.0")  # noqa: S104 - a gateway that is not set
+
+
+def boot_id(roots: Roots = HERE) -> int:
+    """Identity of this boot: Windows counts its boots, and leaves the count alone over Fast Startup."""
+    count = _value(_PREFETCH, "BootId")
+    if count is None:
+        raise PlatformUnsupported("the registry shows no BootId")
+    return zlib.crc32(str(count).encode()) or 1
+
+
+def boottime_ms() -> int:
+    """ms since boot, counted on through sleep (GetTickCount64)."""
+    tick = ctypes.windll.kernel32.GetTickCount64
+    tick.restype = ctypes.c_uint64
+    return int(tick())
+
+
+def wall_ms() -> int:
+    """Unix time in ms by this machine's clock, right or wrong."""
+    return time.time_ns() // 1_000_000
+
+
+def _guids() -> Iterator[str]:
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, _TCPIP) as key:
+            for at in range(winreg.QueryInfoKey(key)[0]):
+                yield winreg.EnumKey(key, at)
+    except OSError:
+        return
+
+
+def _name(guid: str) -> str:
+    return str(_value(rf"{_CONNECTIONS}\{guid}\Connection", "Name") or guid)
+
+
+def default_route(family: Family, roots: Roots = HERE) -> Route:
+    """The gateway that is set or leased on a connected interface. IPv6 is not looked up."""
+    if family == "ipv6":
+        return Route()
+    for guid in _guids():
+        for key in ("DefaultGateway", "DhcpDefaultGateway"):
+            for gateway in _words(rf"{_TCPIP}\{guid}", key):
+                if interface_link(_name(guid)).carrier:
+                    return Route(gateway, _name(guid))
+    return Route()
+
+
+def interfaces(roots: Roots = HERE) -> tuple[str, ...]:
+    """Network interfaces other than loopback."""
+    import psutil
+
+    return tuple(name for name in psutil.net_if_stats() if "loopback" not in name.lower())
+
+
+def interface_link(interface: str, roots: Roots = HERE) -> Link:
+    """Carrier and speed of an interface."""
+    import psutil
+
+    stats = psutil.net_if_stats().get(interface)
+    return Link() if stats is None else Link(stats.isup, stats.speed or None, False)
+
+
+def interface_addresses(interface: str, family: Family) -> tuple[InterfaceAddress, ...]:
+    """Addresses of an interface in the order of the system."""
+    import psutil
+
+    wanted = socket.AF_INET if family == "ipv4" else socket.AF_INET6
+    found = [a for a in psutil.net_if_addrs().get(interface, []) if a.family == wanted]
+    return tuple(InterfaceAddress(a.address.partition("%")[0], _prefix(a.netmask)) for a in found)
+
+
+def _prefix(netmask: str | None) -> int:
+    return int.from_bytes(socket.inet_aton(netmask), "big").bit_count() if netmask and ":" not in netmask else 0
+
+
+def neighbour(address: str, roots: Roots = HERE) -> Neighbour | None:
+    """Raises ``PlatformUnsupported``: the ARP table is not read here yet."""
+    raise PlatformUnsupported("the neighbour table is not read on Windows")
+
+
+def resolvers(roots: Roots = HERE) -> Resolvers:
+    """Resolvers that are set by hand or leased, interface by interface."""
+    leased: list[str] = []
+    by_hand: list[str] = []
+    for guid in _guids():
+        by_hand.extend(_words(rf"{_TCPIP}\{guid}", "NameServer"))
+        leased.extend(_words(rf"{_TCPIP}\{guid}", "DhcpNameServer"))
+    return Resolvers(tuple(dict.fromkeys(by_hand or leased))[:3], by_hand=bool(by_hand))
+
+
+def hosts_file(roots: Roots = HERE) -> str:
+    """The text of the hosts file."""
+    path = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32/drivers/etc/hosts"
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def os_name(roots: Roots = HERE) -> str:
+    """Name and version of the operating system for a person."""
+    version = sys.getwindowsversion()
+    return f"Windows {version.major}.{version.minor}.{version.build}"
+
+
+def system_volume() -> str:
+    """The volume that the operating system lives on."""
+    return os.environ.get("SYSTEMDRIVE", "C:") + "\\"
+
+
+def system_going_down() -> StopReason:
+    """Whether Windows is shutting down (GetSystemMetrics), else a restart of the agent."""
+    going = ctypes.windll.user32.GetSystemMetrics(_SM_SHUTTINGDOWN)
+    return StopReason.SHUTDOWN if going else StopReason.RESTART

@@ -1,0 +1,25 @@
+"""What the agent measures: one probe is one function of one type, and one line here."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sitekeeper_agent.probes import address, dns, gateway, host, isp, link, portal
+from sitekeeper_agent.probes.probe import Context, Findings, Portal, Probe, network_identity, parse_portal, paths
+from sitekeeper_protocol.vocabulary import Rung
+
+PROBES: Mapping[str, Probe] = MappingProxyType(
+    {
+        "host": host.probe,
+        "link": link.probe,
+        "address": address.probe,
+        "gateway": gateway.probe,
+        "isp": isp.probe,
+        "dns": dns.probe,
+        "portal": portal.probe,
+    }
+)
+
+RUNGS: Mapping[str, Rung] = MappingProxyType({rung.name.lower(): rung for rung in Rung})
+"""The rung that a probe of this name answers for."""
+
+__all__ = ["PROBES", "RUNGS", "Context", "Findings", "Portal", "Probe", "network_identity", "parse_portal", "paths"]

@@ -1,0 +1,93 @@
+"""The name rung: do the resolvers that this site was handed know the portal, and do they tell the truth?"""
+
+from sitekeeper_agent.platform import Family, Resolvers, default_route, hosts_file, interface_addresses, resolvers
+from sitekeeper_agent.probes.probe import MAX_TARGET, Context, Findings, paths
+from sitekeeper_agent.probes.resolve import Answer, ask, candidates, from_hosts, resolver_kind, standing, within
+from sitekeeper_protocol.ladder import Reading
+from sitekeeper_protocol.messages import Scalar
+from sitekeeper_protocol.vocabulary import Method, Reason, Rung, State
+
+
+def probe(context: Context) -> Findings:
+    """Ask each resolver for the portal's name; what the system would go by stands for the rung, the others are labelled."""
+    setup = resolvers(context.roots)
+    readings = [reading for path in paths(context) for reading in _path(path, setup, context)]
+    facts: dict[str, Scalar] = {
+        "network.resolvers": " ".join(setup.upstream or setup.servers)[:200],
+        "network.resolver": _kind(setup, context),
+    }
+    return Findings(tuple(readings), {}, facts)
+
+
+def _kind(setup: Resolvers, context: Context) -> str:
+    route = default_route("ipv4", context.roots)
+    addresses = interface_addresses(route.interface, "ipv4") if route.interface else ()
+    return resolver_kind(setup, route.gateway, addresses).value
+
+
+def _path(path: Family, setup: Resolvers, context: Context) -> list[Reading]:
+    host = context.portal.host
+    if context.portal.literal or from_hosts(hosts_file(context.roots), host, path):
+        return [Reading(rung=Rung.DNS, path=path, state=State.NOT_APPLICABLE, method=Method.SYSTEM, target=host[:MAX_TARGET])]
+    if not setup.servers:
+        return [Reading(rung=Rung.DNS, path=path, state=State.FAIL, reason=Reason.NO_RESOLVER, method=Method.SYSTEM)]
+    answers = _ask(path, setup, context)
+    chosen = standing(answers)
+    if chosen is None:
+        return [Reading(rung=Rung.DNS, path=path, state=State.FAIL, reason=Reason.NO_RESOLVER, method=Method.SYSTEM)]
+    further = [_reading(path, a, context, a.server) for a in answers if a is not chosen]
+    return [_standing_reading(path, chosen, answers, setup, context), *further]
+
+
+def _ask(path: Family, setup: Resolvers, context: Context) -> list[Answer]:
+    """The answers to the first of the candidate names that has addresses, else to the last."""
+    answers: list[Answer] = []
+    for name in candidates(context.portal.host, setup.search):
+        # Short of the deadline: a resolver that is dead needs no longer, and the reading must be in by then.
+        answers = ask(setup.servers, name, path, context.deadline - context.left_s / 4)
+        if any(answer.addresses for answer in answers):
+            break
+    return answers
+
+
+def _standing_reading(path: Family, chosen: Answer, answers: list[Answer], setup: Resolvers, context: Context) -> Reading:
+    reading = _reading(path, chosen, context, "")
+    if reading.state == State.OK and answers[0].reason is Reason.TIMEOUT:
+        # Every look-up of every program waits seconds for the dead resolver first (resolv.conf(5), timeout).
+        return _with(reading, State.DEGRADED, Reason.SLOW)
+    if chosen.reason is Reason.NONE and not chosen.addresses:
+        other: Family = "ipv6" if path == "ipv4" else "ipv4"
+        elsewhere = path == "ipv6" or any(a.addresses for a in ask(setup.servers, context.portal.host, other, context.deadline))
+        if elsewhere:
+            return _with(reading, State.NOT_APPLICABLE, Reason.NAME_NOT_FOUND)
+    return reading
+
+
+def _with(reading: Reading, state: State, reason: Reason) -> Reading:
+    from msgspec.structs import replace
+
+    return replace(reading, state=state, reason=reason)
+
+
+def _reading(path: Family, answer: Answer, context: Context, label: str) -> Reading:
+    reason = answer.reason
+    if reason is Reason.NONE and not answer.addresses:
+        reason = Reason.NAME_NOT_FOUND
+    elif reason is Reason.NONE and lies(answer.addresses, context.expected_addresses, path):
+        reason = Reason.LYING_ANSWER
+    return Reading(
+        rung=Rung.DNS,
+        path=path,
+        state=State.OK if reason is Reason.NONE else State.FAIL,
+        reason=reason,
+        rtt_ms=None if reason is Reason.TIMEOUT else answer.rtt_ms,
+        method=Method.UDP_QUERY,
+        target=answer.server[:MAX_TARGET],
+        label=label[:MAX_TARGET],
+    )
+
+
+def lies(addresses: tuple[str, ...], expected: tuple[str, ...], path: Family) -> bool:
+    """Whether an answer has nothing in common with the commissioned one. Without one of this family nothing is a lie."""
+    known = [network for network in expected if (":" in network) == (path == "ipv6")]
+    return bool(known) and not any(within(address, network) for address in addresses for network in known)
