@@ -133,7 +133,7 @@ def _packet(kind: int, number: int, sequence: int, token: bytes) -> bytes:
 
 def checksum(data: bytes) -> int:
     """The Internet checksum of RFC 1071."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) // 2 * 2])) + (data[-1] << 8 if len(data) % 2 else 0)
+    total = sum(data[0::2]) * 256 + sum(data[1::2])
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
