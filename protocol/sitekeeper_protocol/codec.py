@@ -76,6 +76,7 @@ class _Frame(_WireHeader, array_like=True, frozen=True):
 
 
 _Delta = Annotated[int, Meta(ge=-(2**54), le=2**54)]
+_Column = Annotated[list[_Delta | None], Meta(max_length=MAX_SAMPLES + 2)]
 
 
 class _Body(Struct, array_like=True, frozen=True):
@@ -88,10 +89,10 @@ class _Body(Struct, array_like=True, frozen=True):
     clock: Clock | None
     """Here, and only here, ``offset_ms`` is relative to ``sent_wall_offset_ms``: a small number while the clock is right."""
     next_within_s: Annotated[int, Meta(ge=0, le=7 * 86400)]
-    boottimes: list[_Delta | None]
-    wall_offsets: list[_Delta | None]
+    boottimes: _Column
+    wall_offsets: _Column
     instances: Annotated[list[Key], Meta(max_length=MAX_SERIES)]
-    columns: Annotated[list[list[_Delta | None]], Meta(max_length=MAX_SERIES)]
+    columns: Annotated[list[_Column], Meta(max_length=MAX_SERIES)]
     events: Annotated[list[tuple[int, Raw]], Meta(max_length=MAX_EVENTS)]
     facts: Annotated[list[tuple[int, Annotated[dict[Key, Scalar], Meta(max_length=100)]]], Meta(max_length=MAX_SAMPLES)]
     drops: Annotated[list[Drop], Meta(max_length=256)]

@@ -14,6 +14,8 @@ from sitekeeper_protocol.vocabulary import State
 
 Id64 = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 """A random identity. 63 bits, so that every database stores it as a plain integer."""
+Id64OrNone = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""An identity, or 0 where there is none."""
 Boot = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 """Identity of a boot: equal exactly while CLOCK_BOOTTIME counts on."""
 Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -245,12 +247,12 @@ class Receipt(Struct, frozen=True, array_like=True):
 
     version: int
     epoch: Id64
-    run: Count
+    run: Id64OrNone
     number: Count
     server_time_ms: Count
     runs: Annotated[list[RunReceipt], Meta(max_length=64)] = []
     complete: bool = False
-    refused: Annotated[list[tuple[Count, Count]], Meta(max_length=64)] = []
+    refused: Annotated[list[tuple[Id64OrNone, Count]], Meta(max_length=64)] = []
     """(run, report number) of reports that can't be read; they are kept in quarantine and are not to be sent again."""
     config_revision: Count = 0
     tickets: Annotated[list[Key], Meta(max_length=64)] = []
