@@ -44,8 +44,8 @@ def _ladder(rng: random.Random) -> dict[SeriesKey, Source]:
         if rung >= Rung.GATEWAY:
             mean = rng.uniform(8, 400)
             sources[Metric.RUNG_RTT_MS, instance] = _noise(rng, mean, mean / 8)
-        if rung in (Rung.GATEWAY, Rung.ISP):
-            sources[Metric.RUNG_LOSS_RATIO, instance] = lambda: 0 if rng.random() > 0.02 else 333
+        if rung == Rung.ISP:
+            sources[Metric.RUNG_LOSS_RATIO, instance] = lambda: 0 if rng.random() > 0.02 else 250
     return sources
 
 
@@ -58,15 +58,15 @@ def pc(rng: random.Random) -> dict[SeriesKey, Source]:
         Metric.PORTAL_TLS_MS,
         Metric.PORTAL_FIRST_BYTE_MS,
     ):
-        mean = rng.uniform(20, 800)
+        mean = rng.uniform(4, 120)
         sources[metric, ""] = _noise(rng, mean, mean / 6)
     free = rng.randint(5_000, 90_000)
     sources |= {
         (Metric.VERDICT_STATE, ""): lambda: 0,
         (Metric.PORTAL_STATUS, ""): lambda: 200,
         (Metric.PORTAL_CERTIFICATE_DAYS, ""): lambda: 73,
-        (Metric.CPU_RATIO, ""): _noise(rng, 120, 60),
-        (Metric.MEMORY_AVAILABLE_RATIO, ""): _noise(rng, 480, 6),
+        (Metric.CPU_RATIO, ""): _noise(rng, 12, 6),
+        (Metric.MEMORY_AVAILABLE_RATIO, ""): _noise(rng, 48, 1),
         (Metric.DISK_FREE_BYTES, "/"): lambda: free - rng.randint(0, 1),
         (Metric.DISK_USED_RATIO, "/"): lambda: 412,
         (Metric.TEMPERATURE_C, ""): _noise(rng, 46, 1),
