@@ -1,0 +1,64 @@
+# `make` lists what there is. Each target installs what it needs into .venv, from pins with hashes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+PACKAGES := protocol agent collector
+RUN := .venv/.run-stamp
+DEV := .venv/.dev-stamp
+TEST_PROGRAMS := mosquitto:mosquitto mosquitto_passwd:mosquitto mosquitto_pub:mosquitto-clients faketime:faketime \
+	dnsmasq:dnsmasq-base nft:nftables ip:iproute2
+
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast check bench pins clean test-programs
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(RUN) ## broker, collector and the agent of this machine, live in the terminal (ARGS="--lang en --seconds 60")
+	@$(BIN)/python -m sitekeeper_collector.demo $(ARGS)
+
+test: $(DEV) test-programs ## all tests (ARGS="-k name")
+	$(BIN)/python -m pytest --timeout 900 $(ARGS)
+
+test-fast: $(DEV) ## the tests that take little time
+	$(BIN)/python -m pytest --timeout 120 -m "not slow" $(ARGS)
+
+check: $(DEV) ## style, types and the arrows between packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES) tests benchmarks
+	$(BIN)/lint-imports
+
+bench: $(DEV) test-programs ## every figure that the README claims
+	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
+
+pins: ## pin requirements/*.in anew (needs uv)
+	@command -v uv >/dev/null || { echo "MISSING: uv    Get it with:  pipx install uv" >&2; exit 1; }
+	cd requirements && for name in agent run dev; do uv pip compile --quiet --generate-hashes --no-emit-index-url \
+		--no-header --universal --python-version 3.11 $$name.in -o $$name.txt; done
+
+clean: ## take away what make has made (.venv, caches, var/)
+	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(PACKAGES) tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what they need ---------------------------------------------------------------------------------------------------
+
+test-programs:
+	@SITEKEEPER_OPTIONAL=1 .ci/need $(TEST_PROGRAMS)
+
+.venv/bin/python:
+	@.ci/need venv:python3-venv
+	$(PYTHON) -m venv .venv
+
+$(RUN): .venv/bin/python requirements/run.txt $(PACKAGES:%=%/pyproject.toml)
+	$(PIP) install --require-hashes -r requirements/run.txt
+	$(PIP) install --no-deps --no-build-isolation $(PACKAGES:%=-e %)
+	@touch $@
+
+$(DEV): .venv/bin/python requirements/dev.txt $(PACKAGES:%=%/pyproject.toml)
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	$(PIP) install --no-deps --no-build-isolation $(PACKAGES:%=-e %)
+	@touch $@ $(RUN)
