@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sitekeeper_agent.probes import address, dns, gateway, host, isp, link, portal
+from sitekeeper_agent.probes.dns import resolver
 from sitekeeper_agent.probes.probe import Context, Findings, Portal, Probe, network_identity, parse_portal, paths
 from sitekeeper_protocol.vocabulary import Rung
 
@@ -22,4 +23,4 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
 RUNGS: Mapping[str, Rung] = MappingProxyType({rung.name.lower(): rung for rung in Rung})
 """The rung that a probe of this name answers for."""
 
-__all__ = ["PROBES", "RUNGS", "Context", "Findings", "Portal", "Probe", "network_identity", "parse_portal", "paths"]
+__all__ = ["PROBES", "RUNGS", "Context", "Findings", "Portal", "Probe", "network_identity", "parse_portal", "paths", "resolver"]

@@ -3,7 +3,7 @@
 from sitekeeper_agent.platform import Family, Resolvers, default_route, hosts_file, interface_addresses, resolvers
 from sitekeeper_agent.probes.probe import MAX_TARGET, Context, Findings, paths
 from sitekeeper_agent.probes.resolve import Answer, ask, candidates, from_hosts, resolver_kind, standing, within
-from sitekeeper_protocol.ladder import Reading
+from sitekeeper_protocol.ladder import Reading, Resolver
 from sitekeeper_protocol.messages import Scalar
 from sitekeeper_protocol.vocabulary import Method, Reason, Rung, State
 
@@ -14,15 +14,16 @@ def probe(context: Context) -> Findings:
     readings = [reading for path in paths(context) for reading in _path(path, setup, context)]
     facts: dict[str, Scalar] = {
         "network.resolvers": " ".join(setup.upstream or setup.servers)[:200],
-        "network.resolver": _kind(setup, context),
+        "network.resolver": resolver(context, setup).value,
     }
     return Findings(tuple(readings), {}, facts)
 
 
-def _kind(setup: Resolvers, context: Context) -> str:
+def resolver(context: Context, setup: Resolvers | None = None) -> Resolver:
+    """Who runs the resolvers of this site: it decides whose job a failure of names is."""
     route = default_route("ipv4", context.roots)
     addresses = interface_addresses(route.interface, "ipv4") if route.interface else ()
-    return resolver_kind(setup, route.gateway, addresses).value
+    return resolver_kind(setup or resolvers(context.roots), route.gateway, addresses)
 
 
 def _path(path: Family, setup: Resolvers, context: Context) -> list[Reading]:
@@ -44,7 +45,7 @@ def _ask(path: Family, setup: Resolvers, context: Context) -> list[Answer]:
     answers: list[Answer] = []
     for name in candidates(context.portal.host, setup.search):
         # Short of the deadline: a resolver that is dead needs no longer, and the reading must be in by then.
-        answers = ask(setup.servers, name, path, context.deadline - context.left_s / 4)
+        answers = ask(setup.servers, name, path, context.deadline - context.left_s / 4, port=context.dns_port)
         if any(answer.addresses for answer in answers):
             break
     return answers
@@ -57,8 +58,7 @@ def _standing_reading(path: Family, chosen: Answer, answers: list[Answer], setup
         return _with(reading, State.DEGRADED, Reason.SLOW)
     if chosen.reason is Reason.NONE and not chosen.addresses:
         other: Family = "ipv6" if path == "ipv4" else "ipv4"
-        elsewhere = path == "ipv6" or any(a.addresses for a in ask(setup.servers, context.portal.host, other, context.deadline))
-        if elsewhere:
+        if path == "ipv6" or any(answer.addresses for answer in _ask(other, setup, context)):
             return _with(reading, State.NOT_APPLICABLE, Reason.NAME_NOT_FOUND)
     return reading
 

@@ -143,7 +143,7 @@ def _get(portal: Portal, path: Family, context: Context, deadline: float) -> tup
 def _addresses(portal: Portal, path: Family, context: Context, deadline: float) -> tuple[tuple[str, ...], Phases]:
     if portal.literal:
         return (portal.host,), Phases()
-    found = lookup(portal.host, path, deadline - left_s(deadline) / 3, context.roots)
+    found = lookup(portal.host, path, deadline - left_s(deadline) / 3, context.roots, context.dns_port)
     phases = Phases(dns_ms=found.ms)
     if found.addresses:
         return found.addresses[:_MAX_ADDRESSES], phases

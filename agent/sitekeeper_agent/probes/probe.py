@@ -56,6 +56,7 @@ class Context(NamedTuple):
     wall_offset_ms: int = 0
     before: Mapping[str, int] = _NOTHING
     roots: Roots = HERE
+    dns_port: int = 53
 
     @property
     def left_s(self) -> float:

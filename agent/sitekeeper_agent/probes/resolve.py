@@ -185,7 +185,7 @@ def candidates(name: str, search: Sequence[str]) -> tuple[str, ...]:
     return (name,) if "." in name or not search else (*(f"{name}.{domain}" for domain in search), name)
 
 
-def lookup(name: str, family: Family, deadline: float, roots: Roots) -> Lookup:
+def lookup(name: str, family: Family, deadline: float, roots: Roots, port: int = DNS_PORT) -> Lookup:
     """Addresses of ``name`` as the system would find them, by ``deadline``."""
     begun = time.monotonic()
     known = from_hosts(hosts_file(roots), name, family)
@@ -196,7 +196,7 @@ def lookup(name: str, family: Family, deadline: float, roots: Roots) -> Lookup:
         return _from_system(name, family, begun)
     reason = Reason.NO_RESOLVER
     for candidate in candidates(name, setup.search):
-        answer = standing(ask(setup.servers, candidate, family, deadline, patient=False))
+        answer = standing(ask(setup.servers, candidate, family, deadline, patient=False, port=port))
         if answer is not None and answer.addresses:
             return Lookup(answer.addresses, (time.monotonic() - begun) * 1000)
         if answer is not None:
