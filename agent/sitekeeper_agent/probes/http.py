@@ -1,5 +1,6 @@
 """The little of HTTP/1.1 (RFC 9112) that a probe needs, read within a bound of bytes and an instant of time."""
 
+import errno
 import socket
 from typing import NamedTuple
 
@@ -70,7 +71,7 @@ def _receive(sock: socket.socket, deadline: float) -> bytes:
     sock.settimeout(left)
     part = sock.recv(16 * 1024)
     if not part:
-        raise ConnectionResetError("the other side closed the connection")
+        raise ConnectionResetError(errno.ECONNRESET, "the other side closed the connection")
     return part
 
 

@@ -1,5 +1,6 @@
 """The portal's rung: name, connection, TLS, first byte and status of the page that the site teaches with."""
 
+import errno
 import socket
 import time
 from functools import lru_cache
@@ -135,7 +136,7 @@ def _get(portal: Portal, path: Family, context: Context, deadline: float) -> tup
     except http.BadResponse:
         raise _Failed(Reason.MALFORMED_REPLY, phases) from None
     except OSError as err:
-        raise _Failed(reason_of(err), phases) from None
+        raise _Failed(tls_reason(err) if portal.secure else reason_of(err), phases) from None
     finally:
         sock.close()
 
@@ -225,7 +226,7 @@ def _tls(ca_file: str, check_time: bool) -> "ssl.SSLContext":
 
 
 def tls_reason(err: OSError) -> Reason:
-    """The vocabulary's word for a failed handshake."""
+    """The vocabulary's word for an error on a connection with TLS."""
     import ssl
 
     if isinstance(err, ssl.SSLCertVerificationError):
@@ -242,7 +243,7 @@ def _exchange(
     sock.settimeout(left_s(deadline) or 0.001)
     first = sock.recv(16 * 1024)
     if not first:
-        raise ConnectionResetError("closed without an answer")
+        raise ConnectionResetError(errno.ECONNRESET, "closed without an answer")
     phases = phases._replace(first_byte_ms=(time.monotonic() - begun) * 1000)
     # Nobody but the portal can answer over TLS, so its page need not be looked at, nor paid for.
     wanted = http.MAX_BYTES if context.expected_text else 0 if portal.secure else _CAPTIVE_BYTES

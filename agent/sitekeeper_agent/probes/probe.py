@@ -98,7 +98,9 @@ def family_of(address: str) -> Family | None:
 
 
 def sockaddr(address: str, port: int = 0) -> tuple[str, int] | tuple[str, int, int, int]:
-    """What ``connect`` and ``sendto`` take for a numeric address. Raises ``OSError`` for an unknown zone."""
+    """What ``connect`` and ``sendto`` take for a numeric address. Raises ``OSError`` for an unknown zone or a wrong port."""
+    if not 0 <= port <= 65535:
+        raise OSError(errno.EINVAL, f"no port {port}")
     bare, _, zone = address.partition("%")
     if ":" not in bare:
         return bare, port
@@ -164,8 +166,8 @@ def _host_port(authority: str, url: str) -> tuple[str, int]:
     if "@" in authority:
         raise SettingsError("the portal's address holds a user name; leave it out, no probe logs in")
     if authority.startswith("["):
-        host, _, tail = authority[1:].partition("]")
-        bad = family_of(host) != "ipv6" or (tail and not tail.startswith(":"))
+        host, closed, tail = authority[1:].partition("]")
+        bad = not closed or family_of(host) != "ipv6" or (tail != "" and not tail.startswith(":"))
         port = tail[1:]
     else:
         host, _, port = authority.partition(":")
