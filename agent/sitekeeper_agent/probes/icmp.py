@@ -1,6 +1,7 @@
 """ICMP echo (RFC 792, RFC 4443) without privileges where the system allows it: ping socket, raw socket, `ping` program."""
 
 import os
+import re
 import select
 import socket
 import struct
@@ -158,15 +159,15 @@ def _ping_program(address: str, count: int, deadline: float) -> Echoes:
     return parse_ping(done.stdout.decode("utf-8", "replace"), done.returncode, count)
 
 
+_RECEIVED = re.compile(r"(\d{1,6}) (?:packets )?received")
+_RTT = re.compile(r" = [\d.]+/(\d+(?:\.\d+)?)/")
+
+
 def parse_ping(text: str, code: int, count: int) -> Echoes:
     """The findings of `ping`: iputils and busybox sum up, Windows writes a line for each answer."""
-    received = next((int(w.split()[-1]) for w in text.replace(" packets received", " received").split(" received")[:-1]), -1)
-    if received < 0:
-        received = text.count("TTL=")
-        if not received and (code > 1 or "ermission" in text or "not permitted" in text):
-            return Echoes(reason=Reason.NO_PERMISSION)
-    rtt = None
-    if " = " in text and "/" in text:
-        numbers = text.rsplit(" = ", 1)[1].split()[0].split("/")
-        rtt = float(numbers[1]) if len(numbers) > 2 and numbers[1].replace(".", "", 1).isdigit() else None
-    return Echoes(count, min(received, count), rtt, Method.PING_PROGRAM, Reason.NONE if received else Reason.TIMEOUT)
+    total, mean = _RECEIVED.search(text), _RTT.search(text)
+    received = min(int(total[1]) if total else text.count("TTL="), count)
+    if total is None and not received and (code > 1 or "ermission" in text or "not permitted" in text):
+        return Echoes(reason=Reason.NO_PERMISSION)
+    reason = Reason.NONE if received else Reason.TIMEOUT
+    return Echoes(count, received, float(mean[1]) if mean else None, Method.PING_PROGRAM, reason)
