@@ -1,0 +1,219 @@
+"""The agent's configuration: a YAML file into ``Settings``, or one error that says file, line, key and what is right."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from msgspec import Meta, Struct
+
+from sitekeeper_protocol import topics
+from sitekeeper_protocol.errors import ProtocolError
+from sitekeeper_protocol.settings import SettingsError, read
+
+DEFAULT_STATE_DIR = "/var/lib/sitekeeper-agent"
+
+_Port = Annotated[int, Meta(ge=1, le=65535)]
+_Seconds = Annotated[int, Meta(ge=1, le=86400)]
+_LongText = Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class Tls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the broker's certificate is checked. Without ``ca_file`` the system's authorities count."""
+
+    ca_file: _LongText | None = None
+
+
+class Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to report to. ``tls: false`` or ``null`` means plain TCP, which is for demos on one machine only."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253)]
+    port: _Port = 8883
+    tls: Tls | bool | None = Tls()
+    password_file: _LongText | None = None
+
+    @property
+    def encryption(self) -> Tls | None:
+        """How to encrypt; ``None``: not at all."""
+        if isinstance(self.tls, Tls):
+            return self.tls
+        return Tls() if self.tls else None
+
+
+class SpoolLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much is kept on disk, and how long."""
+
+    max_mib: Annotated[int, Meta(ge=4, le=4096)] = 64
+    max_days: Annotated[int, Meta(ge=1, le=366)] = 30
+    keep_receipted_days: Annotated[int, Meta(ge=0, le=60)] = 7
+
+
+class Pacing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a backlog goes out: one report, its receipt, then a pause between these two lengths."""
+
+    pause_min_s: Annotated[float, Meta(ge=0, le=3600)] = 0.5
+    pause_max_s: Annotated[float, Meta(ge=0, le=3600)] = 1.5
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that can be set for an agent. ``site``, ``area``, ``broker`` and ``portal`` have no default."""
+
+    site: str
+    area: str
+    broker: Broker
+    portal: _LongText
+    state_dir: _LongText = DEFAULT_STATE_DIR
+    language: Literal["zh", "en"] = "zh"
+    anchors: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
+    sample_interval_s: Annotated[int, Meta(ge=1, le=3600)] = 60
+    report_interval_s: Annotated[int, Meta(ge=1, le=3600)] = 300
+    probe_timeout_s: Annotated[int, Meta(ge=1, le=120)] = 10
+    spool: SpoolLimits = SpoolLimits()
+    backlog: Pacing = Pacing()
+
+
+class Fault(ValueError):
+    """What is wrong with the value at ``key`` (dotted); ``load`` adds file and line."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"{key}: {problem}")
+        self.key = key
+        self.problem = problem
+
+
+def load(path: Path) -> Settings:
+    """The settings in ``path``. Raises ``SettingsError``, whose text begins with ``file:line:`` where there is a line."""
+    file = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as err:
+        raise SettingsError(f"{file}: can't be read: {err.strerror}") from err
+    except UnicodeDecodeError as err:
+        line = err.object[: err.start].count(b"\n") + 1
+        raise SettingsError(f"{file}:{line}: the file is not UTF-8; save it as UTF-8") from err
+    root = _compose(text, file)
+    settings = read(root, Settings, file)
+    try:
+        _check(settings)
+    except Fault as fault:
+        raise SettingsError(f"{file}:{_line_of(root, fault.key)}: {fault}") from None
+    return settings
+
+
+def _compose(text: str, file: str) -> yaml.Node | None:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        root: yaml.Node | None = yaml.compose(text, Loader=loader)
+    except yaml.MarkedYAMLError as err:
+        line = err.problem_mark.line + 1 if err.problem_mark else 1
+        raise SettingsError(f"{file}:{line}: this is no YAML: {err.problem or err.context}") from err
+    except yaml.reader.ReaderError as err:
+        raise SettingsError(f"{file}:1: this is no YAML: character #x{err.character:04x} can't stand here") from err
+    except RecursionError:
+        raise SettingsError(f"{file}:1: the file is nested too deeply") from None
+    return root
+
+
+def _line_of(root: Any, key: str) -> int:
+    line, node = int(root.start_mark.line) + 1, root
+    for step in key.split("."):
+        found = next(((k, v) for k, v in node.value if str(k.value) == step), None) if isinstance(node.value, list) else None
+        if found is None:
+            break
+        line, node = int(found[0].start_mark.line) + 1, found[1]
+    return line
+
+
+# --- what types alone can't say ----------------------------------------------------------------------------------------
+
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.?)*")
+_URL = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^/?#\s:@\[\]]+)(:(\d{1,5}))?([/?#]\S*)?", re.ASCII)
+
+
+def _check(settings: Settings) -> None:
+    """Raise ``Fault`` for a value that no agent could work with."""
+    for check in _CHECKS:
+        check(settings)
+
+
+def _check_ids(settings: Settings) -> None:
+    for key, text in (("site", settings.site), ("area", settings.area)):
+        try:
+            topics.check_id(text, f"the {key} id" if key == "site" else "the area")
+        except ProtocolError as err:
+            raise Fault(key, err.detail) from None
+
+
+def _check_host(settings: Settings) -> None:
+    host = settings.broker.host
+    if not _is_address(host) and not _HOST.fullmatch(host):
+        raise Fault("broker.host", f"{host[:60]!r} is no host name; write for example mqtt.example.org, without a port")
+
+
+def _check_portal(settings: Settings) -> None:
+    match = _URL.fullmatch(settings.portal)
+    if match is None or (match[3] and not 1 <= int(match[3]) <= 65535):
+        raise Fault("portal", f"{settings.portal[:60]!r} is no web address; write for example https://portal.example.org/")
+
+
+def _check_anchors(settings: Settings) -> None:
+    for anchor in settings.anchors:
+        if not _is_address(anchor):
+            raise Fault("anchors", f"{anchor[:60]!r} is no IP address; an anchor must not need a name service")
+
+
+def _check_intervals(settings: Settings) -> None:
+    if settings.report_interval_s < settings.sample_interval_s:
+        raise Fault(
+            "report_interval_s",
+            f"{settings.report_interval_s} is less than sample_interval_s, {settings.sample_interval_s}; make it at least that",
+        )
+    if settings.backlog.pause_max_s < settings.backlog.pause_min_s:
+        raise Fault("backlog.pause_max_s", f"{settings.backlog.pause_max_s} is less than pause_min_s; make it at least that")
+
+
+def _check_paths(settings: Settings) -> None:
+    tls = settings.broker.encryption
+    for key, text in (
+        ("state_dir", settings.state_dir),
+        ("broker.password_file", settings.broker.password_file),
+        ("broker.tls.ca_file", tls.ca_file if tls else None),
+    ):
+        if text is not None and not Path(text).is_absolute():
+            raise Fault(key, f"{text[:60]!r} is a relative path; write the whole path, from the root")
+
+
+_CHECKS: tuple[Callable[[Settings], None], ...] = (
+    _check_ids,
+    _check_host,
+    _check_portal,
+    _check_anchors,
+    _check_intervals,
+    _check_paths,
+)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def read_password(file: str | None) -> str | None:
+    """The first line of ``file``. Raises ``SettingsError``, which never quotes what the file holds."""
+    if file is None:
+        return None
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except OSError as err:
+        raise SettingsError(f"{file}: the password file can't be read: {err.strerror}") from err
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file}: the password file is not UTF-8 text") from None
+    password = text.splitlines()[0].strip() if text.strip() else ""
+    if not password:
+        raise SettingsError(f"{file}: the password file is empty; put the broker password of this site on its first line")
+    return password
