@@ -1,0 +1,226 @@
+"""One sample: a round of all probes, judged by the honest rules, with the events and facts that belong to it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from sitekeeper_agent.clock import ServerClock
+from sitekeeper_agent.config import Settings
+from sitekeeper_agent.journal import ClockWatch, Now
+from sitekeeper_agent.probes import Context, network_identity, parse_portal, resolver
+from sitekeeper_agent.probes.runner import ProbeRunner, Round
+from sitekeeper_agent.spool import Spool
+from sitekeeper_protocol.ladder import Baseline, Reading, Verdict, diagnose, judge
+from sitekeeper_protocol.messages import Event, EvidenceItem, Sample, Scalar, SeriesKey, VerdictEvent
+from sitekeeper_protocol.vocabulary import Method, Metric, Reason, State, to_wire
+
+_BASELINE, _NETWORK = "baseline", "network"
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Baseline).decode
+
+
+class Look(NamedTuple):
+    """What one or two rounds of probes came to."""
+
+    readings: tuple[Reading, ...]
+    verdict: Verdict
+    values: Mapping[SeriesKey, int]
+    facts: Mapping[str, Scalar]
+    baseline: Baseline
+    trouble: Mapping[str, str]
+
+
+def context_of(settings: Settings, clock: ServerClock | None, now: Now) -> Context:
+    """What the probes are told. Raises ``SettingsError`` for a portal that can't be one."""
+    tls = settings.broker.encryption
+    return Context(
+        portal=parse_portal(settings.portal),
+        deadline=0.0,
+        anchors=settings.anchors,
+        ca_file=(tls.ca_file if tls else None) or "",
+        state_dir=settings.state_dir,
+        wall_offset_ms=0 if clock is None else clock.server_ms(now.boottime_ms) - now.wall_ms,
+    )
+
+
+def look(runner: ProbeRunner, context: Context, baseline: Baseline, before: Verdict | None) -> Look:
+    """A round of probes; if it says that something has just failed, a second one, so that one lost packet is no event."""
+    found = _round(runner, context)
+    verdict = _verdict(found, baseline)
+    if verdict.state == State.FAIL and (before is None or verdict.essence != before.essence):
+        again = _round(runner, context)
+        verdict = _verdict(again, baseline)
+        # Rates belong to the whole time since the sample before, so those of the first round stand.
+        findings = again.findings._replace(values={**again.findings.values, **found.findings.values})
+        found = again._replace(findings=findings)
+    learned = baseline.after(found.findings.readings)
+    return Look(
+        readings=tuple(judge(found.findings.readings, learned)),
+        verdict=verdict,
+        values=found.findings.values,
+        facts=found.findings.facts,
+        baseline=learned,
+        trouble={**found.failed, **dict.fromkeys(found.hung, "did not come back in time")},
+    )
+
+
+def _round(runner: ProbeRunner, context: Context) -> Round:
+    runner.start_round(context)
+    return runner.collect()
+
+
+def _verdict(found: Round, baseline: Baseline) -> Verdict:
+    return diagnose(found.findings.readings, baseline)
+
+
+def stored_baseline(spool_value: bytes | None) -> Baseline:
+    """The baseline as the spool keeps it; an empty one if there is none that can be read."""
+    if spool_value is None:
+        return Baseline()
+    try:
+        return _decode(spool_value)
+    except (msgspec.MsgspecError, ValueError):
+        return Baseline()
+
+
+class Sampler:
+    """Takes the samples of one run, numbered from 1, and keeps the baseline of the site's network. Used by one thread."""
+
+    def __init__(self, settings: Settings, spool: Spool, runner: ProbeRunner, *, boot: int, now: Callable[[], Now]) -> None:
+        self._settings, self._spool, self._runner = settings, spool, runner
+        self._boot, self._now = boot, now
+        self._watch = ClockWatch(now())
+        self._sequence = 0
+        self._facts: dict[str, Scalar] = {}
+        self._context = context_of(settings, None, now())
+        self._baseline = stored_baseline(spool.meta(_BASELINE))
+        self.last: Look | None = None
+
+    @property
+    def sequence(self) -> int:
+        """Number of the last sample."""
+        return self._sequence
+
+    def take(self, events: Sequence[Event] = ()) -> Sample:
+        """Measure everything and make a sample of it; ``events`` ride on it, before those that it finds itself."""
+        start = self._now()
+        clock = self._spool.clock(self._boot)
+        self._context = context_of(self._settings, clock, start)
+        self._follow_network()
+        before = self.last.verdict if self.last else None
+        look_now = look(self._runner, self._context, self._baseline, before)
+        self._keep_baseline(look_now.baseline)
+        self.last = look_now
+        changed = verdict_event(before, look_now.verdict)
+        values = dict(look_now.values) | ladder_values(look_now.readings) | verdict_values(look_now.verdict)
+        return self._sample(values, [*events, *([changed] if changed else [])], look_now.facts)
+
+    def last_word(self, events: Sequence[Event]) -> Sample:
+        """A sample without measurements, for a goodbye that has no time to probe."""
+        return self._sample({}, list(events), {})
+
+    def _sample(self, values: dict[SeriesKey, int], events: list[Event], facts: Mapping[str, Scalar]) -> Sample:
+        now = self._now()
+        clock_events = self._watch.step(now)
+        new_facts = {name: value for name, value in facts.items() if self._facts.get(name, _MISSING) != value}
+        self._facts.update(new_facts)
+        self._sequence += 1
+        values.update(self._own_values(now))
+        return Sample(
+            sequence=self._sequence,
+            wall_ms=self._watch.wall_at(now.boottime_ms),
+            boottime_ms=now.boottime_ms,
+            values=values,
+            events=(*events, *clock_events),
+            facts=new_facts,
+        )
+
+    def _own_values(self, now: Now) -> dict[SeriesKey, int]:
+        stats = self._spool.stats()
+        clock = self._spool.clock(self._boot)
+        values = {Metric.SPOOL_BYTES: to_wire(Metric.SPOOL_BYTES, stats.disk_bytes)}
+        if clock is not None:
+            offset_s = (clock.server_ms(now.boottime_ms) - now.wall_ms) / 1000
+            values[Metric.CLOCK_OFFSET_S] = to_wire(Metric.CLOCK_OFFSET_S, offset_s)
+        return {(metric.value, ""): value for metric, value in values.items()}
+
+    def _follow_network(self) -> None:
+        """Forget what was proven once the machine stands in another network; no network at all is not another one."""
+        identity = network_identity(self._context).encode()
+        if identity and identity != self._spool.meta(_NETWORK):
+            if self._spool.meta(_NETWORK) is not None:
+                self._baseline = Baseline()
+            self._spool.set_meta(_NETWORK, identity)
+        whose = resolver(self._context)
+        if whose != self._baseline.resolver:
+            self._baseline = msgspec.structs.replace(self._baseline, resolver=whose)
+
+    def _keep_baseline(self, baseline: Baseline) -> None:
+        if baseline != self._baseline:
+            self._baseline = baseline
+        # A set has no order of its own; only a real change is worth a write.
+        if stored_baseline(self._spool.meta(_BASELINE)) != baseline:
+            self._spool.set_meta(_BASELINE, _encode(baseline))
+
+
+_MISSING = object()
+
+
+def ladder_values(readings: Sequence[Reading]) -> dict[SeriesKey, int]:
+    """Judged readings as values of a sample."""
+    values: dict[SeriesKey, int] = {}
+    for reading in readings:
+        if reading.state == State.NOT_APPLICABLE and reading.reason == Reason.NOT_CONFIGURED:
+            continue
+        instance = f"{reading.path}/{reading.rung.name.lower()}" + (f"/{reading.label}" if reading.label else "")
+        instance = instance[:64]
+        values[Metric.RUNG_STATE.value, instance] = reading.state.value
+        if reading.reason != Reason.NONE:
+            values[Metric.RUNG_REASON.value, instance] = reading.reason.value
+        if reading.method != Method.NONE:
+            values[Metric.RUNG_METHOD.value, instance] = reading.method.value
+        if reading.rtt_ms is not None:
+            values[Metric.RUNG_RTT_MS.value, instance] = to_wire(Metric.RUNG_RTT_MS, reading.rtt_ms)
+        if reading.loss_ratio is not None:
+            values[Metric.RUNG_LOSS_RATIO.value, instance] = to_wire(Metric.RUNG_LOSS_RATIO, reading.loss_ratio)
+    return values
+
+
+def verdict_values(verdict: Verdict) -> dict[SeriesKey, int]:
+    """A verdict as values of a sample."""
+    values: dict[SeriesKey, int] = {(Metric.VERDICT_STATE.value, ""): verdict.state.value}
+    if verdict.rung is not None:
+        values[Metric.VERDICT_RUNG.value, ""] = verdict.rung.value
+    return values
+
+
+def verdict_event(before: Verdict | None, after: Verdict) -> VerdictEvent | None:
+    """The event of a verdict that changed; the first one of a run counts as a change."""
+    if before is not None and before.essence == after.essence:
+        return None
+    return VerdictEvent(
+        state=after.state.value,
+        rung=after.rung.value if after.rung else 0,
+        kind=after.kind.value if after.kind else "",
+        party=after.party.value if after.party else "",
+        grade=after.grade.value if after.grade else "",
+        reason=after.reason.value,
+        path=after.path,
+        before_state=before.state.value if before else State.SILENT.value,
+        before_rung=before.rung.value if before and before.rung else 0,
+        evidence=[_evidence(reading) for reading in after.evidence[:64]],
+    )
+
+
+def _evidence(reading: Reading) -> EvidenceItem:
+    return EvidenceItem(
+        path=reading.path,
+        rung=reading.rung.value,
+        state=reading.state.value,
+        reason=reading.reason.value,
+        method=reading.method.value,
+        rtt_ms=None if reading.rtt_ms is None else min(round(reading.rtt_ms), 2**31),
+        target=reading.target[:64],
+        label=reading.label[:64],
+    )
