@@ -1,0 +1,106 @@
+"""What others read from the store: each function is one question, each answer a list of plain values."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from sitekeeper_collector.store import tables
+
+
+class UnknownSite(NamedTuple):
+    """A site that was heard and is not in the register."""
+
+    site: str
+    area: str
+    first_ms: int
+    last_ms: int
+    messages: int
+    held_reports: int
+
+
+class SampleRecord(NamedTuple):
+    """A stored sample; ``codec.unpack_sample`` reads ``record``."""
+
+    site: str
+    run: int
+    sequence: int
+    wall_ms: int
+    boottime_ms: int
+    placed_ms: int | None
+    placement: str
+    received_ms: int
+    record: bytes
+
+
+class FindingRecord(NamedTuple):
+    """Something that a person should look at; open while ``closed_ms`` is ``None``."""
+
+    site: str
+    kind: str
+    times: int
+    first_ms: int
+    last_ms: int
+    closed_ms: int | None
+    detail: str
+
+
+class QuarantineRecord(NamedTuple):
+    """A message that could not be taken in."""
+
+    site: str
+    topic: str
+    received_ms: int
+    code: str
+    detail: str
+    size: int
+    payload: bytes
+
+
+def unknown_sites(connection: Connection) -> list[UnknownSite]:
+    """Unknown sites, the last heard first."""
+    held = (
+        select(tables.held_reports.c.site, func.count().label("reports")).group_by(tables.held_reports.c.site).subquery("held")
+    )
+    known = tables.unknown_sites
+    rows = connection.execute(
+        select(*known.columns, func.coalesce(held.c.reports, 0).label("held"))
+        .select_from(known.outerjoin(held, held.c.site == known.c.site))
+        .order_by(known.c.last_ms.desc(), known.c.site)
+    )
+    return [UnknownSite(row.site, row.area, row.first_ms, row.last_ms, row.messages, row.held) for row in rows]
+
+
+def last_heard(connection: Connection) -> dict[str, int]:
+    """When each site was last heard."""
+    state = tables.site_state
+    return dict(connection.execute(select(state.c.site, state.c.last_heard_ms)).tuples().all())
+
+
+def samples(connection: Connection, *, site: str | None, since_ms: int, limit: int) -> list[SampleRecord]:
+    """Samples received since ``since_ms``, the newest first: by when they were taken, as far as that is known."""
+    table = tables.samples
+    query = select(*(table.c[name] for name in SampleRecord._fields)).where(table.c.received_ms >= since_ms)
+    if site is not None:
+        query = query.where(table.c.site == site)
+    newest = func.coalesce(table.c.placed_ms, table.c.not_after_ms).desc()
+    rows = connection.execute(query.order_by(newest, table.c.site, table.c.run, table.c.sequence.desc()).limit(limit))
+    return [SampleRecord(*row) for row in rows]
+
+
+def findings(connection: Connection, *, closed_too: bool = False) -> list[FindingRecord]:
+    """Findings, the last seen first."""
+    table = tables.findings
+    columns = (table.c[{"times": "count"}.get(name, name)] for name in FindingRecord._fields)
+    query = select(*columns).order_by(table.c.last_ms.desc(), table.c.id.desc())
+    if not closed_too:
+        query = query.where(table.c.closed_ms.is_(None))
+    return [FindingRecord(*row) for row in connection.execute(query)]
+
+
+def quarantine(connection: Connection, *, site: str | None, limit: int) -> list[QuarantineRecord]:
+    """Messages in quarantine, the newest first."""
+    table = tables.quarantine
+    query = select(*(table.c[name] for name in QuarantineRecord._fields)).order_by(table.c.id.desc()).limit(limit)
+    if site is not None:
+        query = query.where(table.c.site == site)
+    return [QuarantineRecord(*row) for row in connection.execute(query)]
