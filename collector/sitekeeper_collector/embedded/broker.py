@@ -11,13 +11,11 @@ from amqtt.contexts import Action
 from amqtt.errors import AMQTTError, BrokerError, PluginError
 from amqtt.session import Session
 
+from sitekeeper_collector.embedded import EmbeddedBrokerError
+
 HOST = "127.0.0.1"
 _START_S = 20.0
 _STOP_S = 15.0
-
-
-class EmbeddedBrokerError(RuntimeError):
-    """The embedded broker can't be started or stopped; the text says why."""
 
 
 class EmbeddedBroker:

@@ -77,9 +77,12 @@ def restore(url: str, copy: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=30)) as reading:
-        with closing(sqlite3.connect(target, timeout=30)) as writing:
-            reading.backup(writing)
+    read_only = f"{source.absolute().as_uri()}?mode=ro"
+    with (
+        closing(sqlite3.connect(read_only, uri=True, timeout=30)) as reading,
+        closing(sqlite3.connect(target, timeout=30)) as to,
+    ):
+        reading.backup(to)
 
 
 def _check(staged: Path, copy: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from sitekeeper_collector.broker import folder, mosquitto
-from sitekeeper_collector.embedded.broker import HOST, EmbeddedBroker, EmbeddedBrokerError
+from sitekeeper_collector.embedded import EmbeddedBrokerError
+from sitekeeper_collector.embedded.broker import HOST, EmbeddedBroker
 from support.brokers import answers
 from support.wait import wait_until
 
