@@ -67,8 +67,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     state_dir: _LongText = DEFAULT_STATE_DIR
     language: Literal["zh", "en"] = "zh"
     anchors: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
-    sample_interval_s: Annotated[int, Meta(ge=1, le=3600)] = 60
-    report_interval_s: Annotated[int, Meta(ge=1, le=3600)] = 300
+    sample_interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 60
+    report_interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 300
     probe_timeout_s: Annotated[int, Meta(ge=1, le=120)] = 10
     spool: SpoolLimits = SpoolLimits()
     backlog: Pacing = Pacing()

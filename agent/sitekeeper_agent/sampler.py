@@ -20,6 +20,18 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Baseline).decode
 
 
+class Order(NamedTuple):
+    """What one look needs to know."""
+
+    context: Context
+    baseline: Baseline
+    before: Verdict | None
+
+    def carry_out(self, runner: ProbeRunner) -> "Look":
+        """Measure; takes as long as the slowest probe may."""
+        return look(runner, self.context, self.baseline, self.before)
+
+
 class Look(NamedTuple):
     """What one or two rounds of probes came to."""
 
@@ -87,8 +99,8 @@ def stored_baseline(spool_value: bytes | None) -> Baseline:
 class Sampler:
     """Takes the samples of one run, numbered from 1, and keeps the baseline of the site's network. Used by one thread."""
 
-    def __init__(self, settings: Settings, spool: Spool, runner: ProbeRunner, *, boot: int, now: Callable[[], Now]) -> None:
-        self._settings, self._spool, self._runner = settings, spool, runner
+    def __init__(self, settings: Settings, spool: Spool, *, boot: int, now: Callable[[], Now]) -> None:
+        self._settings, self._spool = settings, spool
         self._boot, self._now = boot, now
         self._watch = ClockWatch(now())
         self._sequence = 0
@@ -102,22 +114,23 @@ class Sampler:
         """Number of the last sample."""
         return self._sequence
 
-    def take(self, events: Sequence[Event] = ()) -> Sample:
-        """Measure everything and make a sample of it; ``events`` ride on it, before those that it finds itself."""
-        start = self._now()
-        clock = self._spool.clock(self._boot)
-        self._context = context_of(self._settings, clock, start)
+    def order(self) -> Order:
+        """What to measure now. ``carry_out`` may run in another thread; then comes ``finish``."""
+        self._context = context_of(self._settings, self._spool.clock(self._boot), self._now())
         self._follow_network()
-        before = self.last.verdict if self.last else None
-        look_now = look(self._runner, self._context, self._baseline, before)
-        self._keep_baseline(look_now.baseline)
-        self.last = look_now
-        changed = verdict_event(before, look_now.verdict)
-        values = dict(look_now.values) | ladder_values(look_now.readings) | verdict_values(look_now.verdict)
-        return self._sample(values, [*events, *([changed] if changed else [])], look_now.facts)
+        return Order(self._context, self._baseline, self.last.verdict if self.last else None)
 
-    def last_word(self, events: Sequence[Event]) -> Sample:
-        """A sample without measurements, for a goodbye that has no time to probe."""
+    def finish(self, found: Look, events: Sequence[Event] = ()) -> Sample:
+        """The sample of a look; ``events`` ride on it, before those that it brings itself."""
+        before = self.last.verdict if self.last else None
+        self._keep_baseline(found.baseline)
+        self.last = found
+        changed = verdict_event(before, found.verdict)
+        values = dict(found.values) | ladder_values(found.readings) | verdict_values(found.verdict)
+        return self._sample(values, [*events, *([changed] if changed else [])], found.facts)
+
+    def without_measurement(self, events: Sequence[Event]) -> Sample:
+        """A sample that only carries events: a goodbye has no time to probe."""
         return self._sample({}, list(events), {})
 
     def _sample(self, values: dict[SeriesKey, int], events: list[Event], facts: Mapping[str, Scalar]) -> Sample:

@@ -1,0 +1,454 @@
+"""The agent as a daemon: wires everything, and turns what happens into the next step, in one thread.
+
+Probes and connections have threads of their own and post events; only this thread touches spool, sampler and courier.
+"""
+
+import logging
+import os
+import queue
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from sitekeeper_agent import clock, platform, statusfile, uplink
+from sitekeeper_agent.config import Settings
+from sitekeeper_agent.courier import Courier, Plan, covered_by
+from sitekeeper_agent.journal import Now, Run, goodbye_event, new_run, start_events
+from sitekeeper_agent.probes.runner import ProbeRunner
+from sitekeeper_agent.reporting import Sender, build, oldest_held
+from sitekeeper_agent.sampler import Look, Order, Sampler
+from sitekeeper_agent.spool import Limits, Spool
+from sitekeeper_protocol import WIRE_VERSION, codec
+from sitekeeper_protocol.errors import ProtocolError
+from sitekeeper_protocol.messages import Event, Presence, Receipt, Result, ResultState, Sample, Status
+from sitekeeper_protocol.topics import Leaf
+
+_log = logging.getLogger("sitekeeper.agent")
+
+PUBACK_MS = 20_000
+STABLE_MS = 60_000
+GOODBYE_S = 3.0
+_HOUSEKEEPING_MS = 600_000
+_BACKOFF_MOST_S = 300.0
+
+
+class AlreadyRunning(Exception):
+    """Another agent uses the same state folder."""
+
+
+class _Measured(NamedTuple):
+    look: Look | None
+    error: str
+
+
+class _Stop(NamedTuple):
+    signal: int
+
+
+_Happening = uplink.Event | _Measured | _Stop
+
+
+def read_clocks() -> Now:
+    """The machine's three clocks, read one after the other."""
+    return Now(platform.wall_ms(), platform.boottime_ms(), time.monotonic_ns() // 1_000_000)
+
+
+def backoff_s(failures: int, chance: float) -> float:
+    """How long to wait before the next attempt: doubling to five minutes, with ``chance`` (0 to 1) spreading the sites."""
+    return float(min(_BACKOFF_MOST_S, 2.0 ** min(failures, 9)) * (0.5 + chance / 2))
+
+
+def run(settings: Settings, password: str | None) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. Raises ``AlreadyRunning``, and ``OSError`` for a hopeless state folder."""
+    state = Path(settings.state_dir)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(_sole_user(state))
+        limits = settings.spool
+        spool = Spool(
+            state,
+            Limits(limits.max_mib * 1048576, limits.max_days * 86_400_000, limits.keep_receipted_days * 86_400_000),
+            stamp=lambda: datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
+        )
+        stack.callback(spool.close)
+        happenings: queue.SimpleQueue[_Happening] = queue.SimpleQueue()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before = signal.signal(number, lambda got, _frame: happenings.put(_Stop(got)))
+            stack.callback(signal.signal, number, before)
+        runner = ProbeRunner(timeout_s=settings.probe_timeout_s)
+        stack.callback(runner.close)
+        agent = Agent(settings, password, spool, happenings, Measurer(runner, happenings))
+        agent.live()
+        return 0
+
+
+@contextmanager
+def _sole_user(state: Path) -> Iterator[None]:
+    """Hold the state folder's lock; the system frees it however the process ends."""
+    with (state / "lock").open("a+b") as file:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AlreadyRunning(
+                f"another agent is running on {state}; stop it, or give this one a state_dir of its own"
+            ) from None
+        yield
+
+
+class Measurer:
+    """One thread that carries out orders, one at a time."""
+
+    def __init__(self, runner: ProbeRunner, happenings: "queue.SimpleQueue[_Happening]") -> None:
+        self._runner, self._happenings = runner, happenings
+        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="measurer", daemon=True).start()
+
+    def start(self, order: Order) -> None:
+        """Carry out an order; its look is posted."""
+        self._orders.put(order)
+
+    def _work(self) -> None:
+        while True:
+            order = self._orders.get()
+            try:
+                done = _Measured(order.carry_out(self._runner), "")
+            except Exception as err:  # noqa: BLE001 - a measurement that fails costs one sample's values, not the agent
+                done = _Measured(None, f"{type(err).__name__}: {err}"[:200])
+            self._happenings.put(done)
+
+
+class Agent:
+    """One life of the agent."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        password: str | None,
+        spool: Spool,
+        happenings: "queue.SimpleQueue[_Happening]",
+        measurer: Measurer,
+    ) -> None:
+        self._settings, self._password, self._spool = settings, password, spool
+        self._happenings, self._measurer = happenings, measurer
+        now = read_clocks()
+        self._boot, self._run = platform.boot_id(), new_run()
+        self._events: list[Event] = list(start_events(spool.last_run(), self._boot))
+        spool.begin_run(Run(self._run, self._boot, now.wall_ms, now.boottime_ms, now.wall_ms, now.boottime_ms))
+        self._sampler = Sampler(settings, spool, boot=self._boot, now=read_clocks)
+        self._courier = Courier(
+            self._run,
+            interval_ms=round(settings.report_interval_s * 1000),
+            live_samples=max(1, -(-round(settings.report_interval_s * 1000) // round(settings.sample_interval_s * 1000))),
+            pause_ms=lambda: round(random.uniform(settings.backlog.pause_min_s, settings.backlog.pause_max_s) * 1000),  # noqa: S311
+        )
+        self._oldest: dict[int, int] = {}
+        self._link: uplink.Uplink | None = None
+        self._up = False
+        self._up_ms = 0
+        self._failures = 0
+        self._connect_ms = now.boottime_ms
+        self._waiting: dict[int, tuple[int, int]] = {}
+        """Packet id to (report number or 0, time of sending)."""
+        self._number = 0
+        self._measuring = False
+        self._sample_ms = now.boottime_ms
+        self._housekeeping_ms = now.boottime_ms
+        self._trouble = ""
+        self._status = statusfile.StatusFile(Path(settings.state_dir), settings, self._run)
+        self._stopping: int | None = None
+        self._restock()
+
+    # --- the loop ------------------------------------------------------------------------------------------------------
+
+    def live(self) -> None:
+        """Go on until told to stop, then say goodbye."""
+        _log.info("agent of %s runs as %016x", self._settings.site, self._run)
+        while self._stopping is None:
+            now = read_clocks()
+            self._keep_house(now)
+            self._keep_sampling(now)
+            self._keep_connected(now)
+            self._keep_sending(now)
+            try:
+                happening = self._happenings.get(timeout=self._idle_s())
+            except queue.Empty:
+                continue
+            self._handle(happening)
+        self._goodbye()
+
+    def _idle_s(self) -> float:
+        now_ms = read_clocks().boottime_ms
+        dues = [self._courier.wake_ms(now_ms), self._housekeeping_ms - now_ms]
+        if not self._measuring:
+            dues.append(self._sample_ms - now_ms)
+        if self._link is None:
+            dues.append(self._connect_ms - now_ms)
+        dues.extend(sent_ms + PUBACK_MS - now_ms for _, sent_ms in self._waiting.values())
+        return max(0.01, min(dues) / 1000)
+
+    def _handle(self, happening: _Happening) -> None:
+        if isinstance(happening, _Stop):
+            self._stopping = happening.signal
+        elif isinstance(happening, _Measured):
+            self._measured(happening)
+        elif self._link is None or happening.connection != self._link.connection:
+            return  # a word from a connection that is given up
+        elif isinstance(happening, uplink.Up):
+            self._came_up()
+        elif isinstance(happening, uplink.Down):
+            self._went_down(happening)
+        elif isinstance(happening, uplink.Acknowledged):
+            number, _ = self._waiting.pop(happening.mid, (0, 0))
+            if number:
+                self._courier.acknowledged(number, read_clocks().boottime_ms)
+        else:
+            self._received(happening)
+
+    def _keep_house(self, now: Now) -> None:
+        if self._spool.take_changed():
+            self._restock()
+        if now.boottime_ms >= self._housekeeping_ms:
+            self._housekeeping_ms = now.boottime_ms + _HOUSEKEEPING_MS
+            self._spool.evict_old(self._boot, now.boottime_ms)
+
+    def _restock(self) -> None:
+        inventory = self._spool.inventory()
+        stock = []
+        for holding in inventory:
+            receipted = holding.held.copy()
+            for spans in (holding.pending, holding.refused):
+                for first, last in spans:
+                    receipted.discard(first, last)
+            stock.append((holding.run, holding.pending, receipted))
+        self._courier.stock(stock)
+        self._oldest = oldest_held(inventory, self._spool.drops())
+
+    # --- samples -------------------------------------------------------------------------------------------------------
+
+    def _keep_sampling(self, now: Now) -> None:
+        if self._measuring or now.boottime_ms < self._sample_ms:
+            return
+        step_ms = round(self._settings.sample_interval_s * 1000)
+        self._sample_ms = max(self._sample_ms + step_ms, now.boottime_ms + step_ms // 2)
+        self._measuring = True
+        self._measurer.start(self._sampler.order())
+
+    def _measured(self, measured: _Measured) -> None:
+        self._measuring = False
+        events, self._events = self._events, []
+        if measured.look is None:
+            self._note(f"measuring failed: {measured.error}")
+            self._keep(self._sampler.without_measurement(events))
+        else:
+            self._keep(self._sampler.finish(measured.look, events))
+
+    def _keep(self, sample: Sample) -> None:
+        self._spool.append(sample)
+        self._courier.took(sample.sequence, urgent=bool(sample.events), now_ms=sample.boottime_ms)
+        self._oldest.setdefault(self._run, sample.sequence)
+        self._tell()
+
+    def _tell(self) -> None:
+        look = self._sampler.last
+        self._status.write(
+            connected=self._up,
+            trouble=self._trouble,
+            held=self._courier.held,
+            unconfirmed=self._courier.unconfirmed,
+            spool=self._spool.stats(),
+            verdict=look.verdict if look else None,
+        )
+
+    # --- the connection ------------------------------------------------------------------------------------------------
+
+    def _keep_connected(self, now: Now) -> None:
+        if self._link is None:
+            if now.boottime_ms >= self._connect_ms:
+                self._connect(now)
+            return
+        if any(now.boottime_ms - sent_ms > PUBACK_MS for _, sent_ms in self._waiting.values()):
+            self._link.abandon(f"no acknowledgement for {PUBACK_MS // 1000} s")
+            self._went_down(uplink.Down(self._link.connection, "no acknowledgement from the broker"))
+
+    def _connect(self, now: Now) -> None:
+        connection = self._spool.number("connection") + 1
+        self._spool.set_number("connection", connection)
+        interval_s = self._settings.report_interval_s
+        self._link = uplink.Uplink(
+            self._settings,
+            connection=connection,
+            newest_mqtt=self._spool.meta("mqtt") != b"3",
+            password=self._password,
+            will=self._presence(Presence.LOST, connection),
+            # Longer than the interval: a report in time makes the ping unnecessary.
+            keepalive_s=max(10, min(65_000, round(interval_s * 1.2))),
+            wall_ms=now.wall_ms,
+            post=self._happenings.put,
+        )
+        self._link.start()
+
+    def _presence(self, presence: Presence, connection: int, reason: str = "") -> bytes:
+        now = read_clocks()
+        return codec.encode(Status(WIRE_VERSION, presence, self._run, connection, reason, now.wall_ms))
+
+    def _came_up(self) -> None:
+        assert self._link is not None
+        now = read_clocks()
+        self._up, self._up_ms = True, now.boottime_ms
+        self._note("")
+        _log.info("connected to %s", self._settings.broker.host)
+        self._publish(Leaf.STATUS, self._presence(Presence.ONLINE, self._link.connection), retain=True)
+        self._courier.connected(now.boottime_ms)
+        self._tell()
+
+    def _went_down(self, down: uplink.Down) -> None:
+        now_ms = read_clocks().boottime_ms
+        if self._up and now_ms - self._up_ms >= STABLE_MS:
+            self._failures = 0
+        delay_s = backoff_s(self._failures, random.random())  # noqa: S311
+        self._failures += 1
+        if down.try_older:
+            self._spool.set_meta("mqtt", b"3")
+            delay_s = 0.0
+        self._link, self._up = None, False
+        self._waiting.clear()
+        self._connect_ms = now_ms + round(delay_s * 1000)
+        self._courier.disconnected()
+        self._note(f"not connected: {down.why}")
+        self._tell()
+
+    def _note(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble:
+            _log.warning("%s", trouble)
+        self._trouble = trouble
+
+    # --- reports -------------------------------------------------------------------------------------------------------
+
+    def _keep_sending(self, now: Now) -> None:
+        while self._up and (plan := self._courier.next(now.boottime_ms)) is not None:
+            if not self._send(plan):
+                return
+
+    def _send(self, plan: Plan) -> bool:
+        assert self._link is not None
+        sender = Sender(
+            site_check=codec.site_check(self._settings.site),
+            boot=self._boot,
+            connection=self._link.connection,
+            next_within_s=round(self._settings.report_interval_s + self._settings.sample_interval_s + 30),
+        )
+        now = read_clocks()
+        built = build(
+            self._spool, plan, sender, number=self._number + 1, oldest=self._oldest.get(plan.run, plan.first), now=now
+        )
+        if built is None:
+            if self._spool.take_changed():
+                self._restock()
+                return True
+            return False  # the disk can't be read now
+        self._number += 1
+        self._publish(Leaf.REPORT, built[1], number=self._number)
+        self._courier.sent(self._number, built[0], now.boottime_ms)
+        return True
+
+    def _publish(self, leaf: Leaf, payload: bytes, *, retain: bool = False, number: int = 0) -> None:
+        assert self._link is not None
+        mid = self._link.publish(leaf, payload, retain=retain)
+        self._waiting[mid] = (number, read_clocks().boottime_ms)
+
+    # --- what comes in -------------------------------------------------------------------------------------------------
+
+    def _received(self, message: uplink.Received) -> None:
+        try:
+            if message.leaf is Leaf.RECEIPT:
+                self._receipt(codec.decode_receipt(message.payload))
+            elif message.leaf is Leaf.COMMAND:
+                self._command(message.payload)
+            elif message.leaf is Leaf.CONFIG:
+                revision = codec.decode_config(message.payload).revision
+                _log.info("configuration revision %d was sent; this version takes its settings from its file only", revision)
+        except ProtocolError as err:
+            _log.warning("a %s that can't be read: %s", message.leaf, err)
+
+    def _command(self, payload: bytes) -> None:
+        command = codec.decode_command(payload)
+        now = read_clocks()
+        result = Result(WIRE_VERSION, command.id, command.name, ResultState.REFUSED, now.wall_ms, text="not yet supported")
+        self._publish(Leaf.RESULT, codec.encode(result))
+
+    def _receipt(self, receipt: Receipt) -> None:
+        now = read_clocks()
+        fault = self._link.certificate_fault(receipt.server_time_ms) if self._link else None
+        if self._link is not None and fault:
+            self._link.close(fault)
+            return
+        known = self._spool.number("epoch")
+        settled = self._courier.receipt(receipt, same_epoch=known in (0, receipt.epoch), now_ms=now.boottime_ms)
+        self._spool.set_number("epoch", receipt.epoch)
+        self._failures = 0
+        if settled.answers is not None:
+            self._learn_time(receipt.server_time_ms, settled.answers.sent_ms, now.boottime_ms)
+        if settled.went_back:
+            _log.warning("the store has lost what it had confirmed; everything that is held goes again")
+            self._spool.unmark_all()
+            self._restock()
+        for run, spans in settled.marks:
+            self._spool.mark(run, spans, max(1, receipt.server_time_ms))
+        for run, spans in settled.refused:
+            self._spool.mark(run, spans, -max(1, receipt.server_time_ms))
+        self._settle_drops(receipt)
+        self._status.receipted(receipt, now.wall_ms)
+        self._tell()
+
+    def _learn_time(self, server_ms: int, sent_ms: int, received_ms: int) -> None:
+        measured = clock.measure(server_ms, sent_ms, received_ms)
+        if measured is not None:
+            known = self._spool.clock(self._boot)
+            best = clock.better(known, measured)
+            if best != known:
+                self._spool.set_clock(self._boot, best)
+
+    def _settle_drops(self, receipt: Receipt) -> None:
+        covered = {told.run: covered_by(told) for told in receipt.runs}
+        for drop in self._spool.drops():
+            if drop.run in covered and covered[drop.run].covers(drop.first, drop.last):
+                self._spool.settle_drop(drop)
+
+    # --- the end -------------------------------------------------------------------------------------------------------
+
+    def _goodbye(self) -> None:
+        """A last sample on disk, then on the line as far as the grace allows."""
+        reason = "restart" if self._stopping == signal.SIGINT else platform.system_going_down().value
+        now = read_clocks()
+        self._keep(self._sampler.without_measurement([*self._events, goodbye_event(self._run, reason, now)]))
+        self._spool.end_run(reason, now.wall_ms, now.boottime_ms)
+        _log.info("stopping (%s)", reason)
+        link = self._link
+        if link is None:
+            return
+        if self._up:
+            self._keep_sending(read_clocks())
+            self._publish(Leaf.STATUS, self._presence(Presence.STOPPING, link.connection, reason), retain=True)
+            self._wait_for_acknowledgements(time.monotonic() + GOODBYE_S)
+        link.close("goodbye")
+        link.wait_closed(1.0)
+
+    def _wait_for_acknowledgements(self, until: float) -> None:
+        while self._waiting and self._up and time.monotonic() < until:
+            try:
+                self._handle(self._happenings.get(timeout=max(0.0, until - time.monotonic())))
+            except queue.Empty:
+                return

@@ -1,0 +1,152 @@
+"""The command line. Imports wait until a command needs them, so that --version and mistakes are answered at once."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sitekeeper_agent import __version__
+
+if TYPE_CHECKING:
+    from sitekeeper_agent.config import Settings
+
+EXIT_USAGE, EXIT_TROUBLE = 64, 70
+_EXITS = """exit codes
+  check:  0 all is well, 1 a fault, 2 degraded, 3 the readings can't tell
+  status: 0 connected, 1 running without a connection, 3 not running
+  all:    64 a mistake in the configuration or the command, 70 the agent can't run here"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    options = _parser().parse_args(arguments)
+    from sitekeeper_agent.config import load
+    from sitekeeper_protocol.settings import SettingsError
+
+    try:
+        settings = load(options.config)
+        return int(options.act(settings, options))
+    except SettingsError as err:
+        print(f"sitekeeper-agent: {err}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sitekeeper-agent",
+        description="Watches a distance-education site from its own PC and reports to the county.",
+        epilog=_EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sitekeeper-agent {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, act, text in (
+        ("run", _run, "measure and report until stopped"),
+        ("check", _check, "measure once, and show the ladder as a table"),
+        ("status", _status, "show what the running agent does"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the agent's YAML file")
+        command.set_defaults(act=act)
+        if name != "run":
+            command.add_argument("--json", action="store_true", help="for programs instead of people")
+        if name == "check":
+            command.add_argument("--lang", choices=("zh", "en"), help="language (default: that of the configuration)")
+    return parser
+
+
+def _run(settings: "Settings", _options: argparse.Namespace) -> int:
+    import logging
+
+    from sitekeeper_agent import app
+    from sitekeeper_agent.config import read_password
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    password = read_password(settings.broker.password_file)
+    try:
+        return app.run(settings, password)
+    except (app.AlreadyRunning, OSError) as err:
+        print(f"sitekeeper-agent: {err}", file=sys.stderr)
+        return EXIT_TROUBLE
+
+
+def _check(settings: "Settings", options: argparse.Namespace) -> int:
+    from sitekeeper_agent import checkview, platform
+    from sitekeeper_agent.journal import Now
+    from sitekeeper_agent.probes import resolver
+    from sitekeeper_agent.probes.runner import ProbeRunner
+    from sitekeeper_agent.sampler import Order, context_of, stored_baseline
+
+    context = context_of(settings, None, Now(platform.wall_ms(), platform.boottime_ms(), 0))
+    baseline = stored_baseline(_kept_baseline(Path(settings.state_dir)))
+    from msgspec.structs import replace
+
+    runner = ProbeRunner(timeout_s=settings.probe_timeout_s)
+    found = Order(context, replace(baseline, resolver=resolver(context)), None).carry_out(runner)
+    runner.close()
+    if options.json:
+        import json
+
+        from sitekeeper_protocol import codec
+
+        print(json.dumps(codec.to_builtins(found.verdict), ensure_ascii=False, indent=1))
+    else:
+        print(checkview.render(found.readings, found.verdict, options.lang or settings.language), end="")
+    return checkview.exit_code(found.verdict)
+
+
+def _kept_baseline(state: Path) -> bytes | None:
+    """What the agent on this machine has seen to work, read without disturbing it."""
+    import sqlite3
+
+    file = state / "spool.db"
+    try:
+        database = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        try:
+            row = database.execute("SELECT value FROM meta WHERE key = 'baseline'").fetchone()
+        finally:
+            database.close()
+    except sqlite3.Error:
+        return None
+    return bytes(row[0]) if row else None
+
+
+def _status(settings: "Settings", options: argparse.Namespace) -> int:
+    from sitekeeper_agent import platform, statusfile
+
+    told = statusfile.read(Path(settings.state_dir))
+    age_s = (platform.wall_ms() - int(told["wall_ms"])) / 1000 if told else None
+    running = age_s is not None and age_s < 3 * settings.sample_interval_s + 60
+    if options.json:
+        import json
+
+        print(json.dumps((told or {}) | {"running": running}, ensure_ascii=False, indent=1))
+    elif told is None:
+        print(f"No agent has run with {settings.state_dir} yet.")
+    else:
+        print("\n".join(_lines(told, running, age_s or 0.0)))
+    if not running or told is None:
+        return 3
+    return 0 if told["connected"] else 1
+
+
+def _lines(told: dict[str, Any], running: bool, age_s: float) -> list[str]:
+    from datetime import UTC, datetime
+
+    def moment(wall_ms: int | None) -> str:
+        if wall_ms is None:
+            return "none in this run"
+        return datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+    verdict = " ".join(str(part) for part in (told["verdict"], told["kind"] or told["rung"]) if part)
+    rows = [
+        ("site", told["site"]),
+        ("agent", f"{'running' if running else 'not running'}, run {told['run']}, last sample {age_s:.0f} s ago"),
+        ("broker", f"{told['broker']}, {'connected' if told['connected'] else told['trouble'] or 'not connected'}"),
+        ("ladder", verdict or "not measured yet"),
+        ("spool", f"{told['samples_held']} samples, {told['samples_unconfirmed']} not confirmed, {told['spool_bytes']} bytes"),
+        ("disk", "takes samples" if told["spool_writable"] else "takes nothing: samples are kept in memory"),
+        ("last receipt", moment(told["receipt_wall_ms"])),
+        ("tickets", ", ".join(told["tickets"]) or "none"),
+    ]
+    return [f"{name:14}{text}" for name, text in rows]
