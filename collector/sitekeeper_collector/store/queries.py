@@ -73,7 +73,7 @@ def unknown_sites(connection: Connection) -> list[UnknownSite]:
 def last_heard(connection: Connection) -> dict[str, int]:
     """When each site was last heard."""
     state = tables.site_state
-    return {site: heard_ms for site, heard_ms in connection.execute(select(state.c.site, state.c.last_heard_ms))}
+    return {row.site: row.last_heard_ms for row in connection.execute(select(state.c.site, state.c.last_heard_ms))}
 
 
 def samples(connection: Connection, *, site: str | None, since_ms: int, limit: int) -> list[SampleRecord]:

@@ -63,10 +63,9 @@ def test_a_second_import_tells_added_changed_unchanged_and_absent_and_changes_on
     assert (difference.unchanged, difference.absent) == (0, ("s2",))
     assert _sites(store) == [renamed, TWO, SiteEntry(id="s3", name="Third")]
     with store.read() as connection:
-        stamps = (
-            connection.execute(select(tables.sites.c.id, tables.sites.c.added_ms, tables.sites.c.changed_ms)).tuples().all()
-        )
-    assert sorted(stamps) == [("s1", 1, 2), ("s2", 1, 1), ("s3", 2, 2)]
+        found = connection.execute(select(tables.sites.c.id, tables.sites.c.added_ms, tables.sites.c.changed_ms))
+        stamps = sorted(tuple(row) for row in found)
+    assert stamps == [("s1", 1, 2), ("s2", 1, 1), ("s3", 2, 2)]
     assert _import(store, renamed).unchanged == 1
 
 
