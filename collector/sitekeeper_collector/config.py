@@ -1,0 +1,212 @@
+"""The collector's configuration: a YAML file into ``Settings``, or one error that says file, line, key and what is right."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from msgspec import Meta, Struct
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from sitekeeper_protocol import topics
+from sitekeeper_protocol.errors import ProtocolError
+from sitekeeper_protocol.settings import SettingsError, read
+
+DEFAULT_DATABASE = "sqlite:////var/lib/sitekeeper-collector/sitekeeper.db"
+
+_Port = Annotated[int, Meta(ge=1, le=65535)]
+_LongText = Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class Tls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the broker's certificate is checked. Without ``ca_file`` the system's authorities count."""
+
+    ca_file: _LongText | None = None
+
+
+class Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the reports come from. ``username`` is the client id too, as the generated broker configuration forces it."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253)] = "localhost"
+    port: _Port = 8883
+    tls: Tls | bool | None = Tls()
+    username: str = "collector"
+    password_file: _LongText | None = None
+    keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 60
+
+    @property
+    def encryption(self) -> Tls | None:
+        """How to encrypt; ``None``: not at all."""
+        if isinstance(self.tls, Tls):
+            return self.tls
+        return Tls() if self.tls else None
+
+
+class Batch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much one transaction takes in at most, and how long it waits for more."""
+
+    max_reports: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    max_wait_ms: Annotated[int, Meta(ge=0, le=5000)] = 200
+
+
+class Blindness(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often the collector proves to itself that it hears, and after what gap it counts as having been blind."""
+
+    interval_s: Annotated[float, Meta(ge=0.1, le=300)] = 10
+    limit_s: Annotated[float, Meta(ge=0.2, le=3600)] = 30
+
+
+class Embedded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A broker in this process instead of one at ``broker.host``, on the loopback address; for demos and a few sites."""
+
+    broker: bool = False
+    port: _Port = 1883
+    folder: _LongText = "/var/lib/sitekeeper-collector/broker"
+    """Where its passwords are, as ``sitekeeper-collector broker config`` writes them."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that can be set for a collector. Everything has a default."""
+
+    database: _LongText = DEFAULT_DATABASE
+    broker: Broker = Broker()
+    areas: Annotated[tuple[str, ...], Meta(min_length=1, max_length=1000)] = ("+",)
+    receipt_interval_s: Annotated[int, Meta(ge=1, le=86400)] = 3600
+    batch: Batch = Batch()
+    blindness: Blindness = Blindness()
+    embedded: Embedded = Embedded()
+
+
+class Fault(ValueError):
+    """What is wrong with the value at ``key`` (dotted); ``load`` adds file and line."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"{key}: {problem}")
+        self.key = key
+
+
+def load(path: Path) -> Settings:
+    """The settings in ``path``. Raises ``SettingsError``, whose text begins with ``file:line:`` where there is a line."""
+    file = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as err:
+        raise SettingsError(f"{file}: can't be read: {err.strerror}") from err
+    except UnicodeDecodeError as err:
+        line = err.object[: err.start].count(b"\n") + 1
+        raise SettingsError(f"{file}:{line}: the file is not UTF-8; save it as UTF-8") from err
+    root = _compose(text, file)
+    settings = read(root, Settings, file)
+    try:
+        for check in _CHECKS:
+            check(settings)
+    except Fault as fault:
+        raise SettingsError(f"{file}:{_line_of(root, fault.key)}: {fault}") from None
+    return settings
+
+
+def password(broker: Broker) -> str | None:
+    """The broker password, from its file's first line. Raises ``SettingsError`` if there should be one and is not."""
+    if broker.password_file is None:
+        return None
+    try:
+        first = Path(broker.password_file).read_text(encoding="utf-8").split("\n", 1)[0].strip()
+    except OSError as err:
+        raise SettingsError(f"{broker.password_file}: can't be read: {err.strerror}") from err
+    except UnicodeDecodeError:
+        raise SettingsError(f"{broker.password_file}: the file is not UTF-8 text") from None
+    if not first:
+        raise SettingsError(f"{broker.password_file}: the first line is empty; it must be the broker password")
+    return first
+
+
+def _compose(text: str, file: str) -> yaml.Node | None:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        root: yaml.Node | None = yaml.compose(text, Loader=loader)
+    except yaml.MarkedYAMLError as err:
+        line = err.problem_mark.line + 1 if err.problem_mark else 1
+        raise SettingsError(f"{file}:{line}: this is no YAML: {err.problem or err.context}") from err
+    except yaml.reader.ReaderError as err:
+        raise SettingsError(f"{file}:1: this is no YAML: character #x{err.character:04x} can't stand here") from err
+    except RecursionError:
+        raise SettingsError(f"{file}:1: the file is nested too deeply") from None
+    return root
+
+
+def _line_of(root: Any, key: str) -> int:
+    line, node = int(root.start_mark.line) + 1, root
+    for step in key.split("."):
+        found = next(((k, v) for k, v in node.value if str(k.value) == step), None) if isinstance(node.value, list) else None
+        if found is None:
+            break
+        line, node = int(found[0].start_mark.line) + 1, found[1]
+    return line
+
+
+# --- what types alone can't say ----------------------------------------------------------------------------------------
+
+_HOST = re.compile(r"[A-Za-z0-9_\[:]([A-Za-z0-9_.:\]-]*)")
+
+
+def _check_database(settings: Settings) -> None:
+    example = f"write for example {DEFAULT_DATABASE}"
+    try:
+        parsed = make_url(settings.database)
+    except ArgumentError:
+        # The address may hold a password.
+        raise Fault("database", f"this is no database address; {example}") from None
+    if parsed.get_backend_name() != "sqlite":
+        raise Fault("database", f"{parsed.get_backend_name()[:40]!r} is not supported; {example}")
+    if not parsed.database or parsed.database == ":memory:":
+        raise Fault("database", f"the file is missing; {example}")
+    if not Path(parsed.database).is_absolute():
+        raise Fault("database", f"{parsed.database[:60]!r} is a relative path; {example} (four slashes)")
+
+
+def _check_broker(settings: Settings) -> None:
+    broker = settings.broker
+    if not _HOST.fullmatch(broker.host):
+        raise Fault("broker.host", f"{broker.host[:60]!r} is no host name; write for example mqtt.example.org, without a port")
+    try:
+        topics.check_id(broker.username, "the user name")
+    except ProtocolError as err:
+        raise Fault("broker.username", err.detail) from None
+
+
+def _check_areas(settings: Settings) -> None:
+    for area in settings.areas:
+        try:
+            if area != "+":
+                topics.check_id(area, "the area")
+        except ProtocolError as err:
+            raise Fault("areas", f"{err.detail}; or '+' for all areas") from None
+    if "+" in settings.areas and len(settings.areas) > 1:
+        raise Fault("areas", "'+' stands for all areas; leave out the others")
+
+
+def _check_blindness(settings: Settings) -> None:
+    if settings.blindness.limit_s < 2 * settings.blindness.interval_s:
+        raise Fault("blindness.limit_s", "less than twice interval_s; one late echo would count as blindness")
+
+
+def _check_paths(settings: Settings) -> None:
+    tls = settings.broker.encryption
+    for key, text in (
+        ("broker.password_file", settings.broker.password_file),
+        ("broker.tls.ca_file", tls.ca_file if tls else None),
+        ("embedded.folder", settings.embedded.folder),
+    ):
+        if text is not None and not Path(text).is_absolute():
+            raise Fault(key, f"{text[:60]!r} is a relative path; write the whole path, from the root")
+
+
+_CHECKS: tuple[Callable[[Settings], None], ...] = (
+    _check_database,
+    _check_broker,
+    _check_areas,
+    _check_blindness,
+    _check_paths,
+)
