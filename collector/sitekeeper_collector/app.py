@@ -1,0 +1,118 @@
+"""The collector as a process: wires store, pipeline and transport, and moves batches from one to the other."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from sitekeeper_collector.blindness import Sight
+from sitekeeper_collector.config import Settings, password
+from sitekeeper_collector.ingest.messages import Inbound, Outbound
+from sitekeeper_collector.ingest.pipeline import Ingest
+from sitekeeper_collector.ingest.transport import Transport, echo_topic
+from sitekeeper_collector.store import sight as stored_sight
+from sitekeeper_collector.store.engine import open_store
+from sitekeeper_collector.store.errors import StoreUnavailable
+
+_log = logging.getLogger("sitekeeper.collector")
+_RETRY_S, _RETRY_MOST_S = 0.2, 10.0
+_PATIENCE_S = 0.5
+
+
+def wall_ms() -> int:
+    """Unix time by this machine, in ms."""
+    return time.time_ns() // 1_000_000
+
+
+def steady_ms() -> int:
+    """A clock that nobody sets and that goes on in a suspend."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+def run(settings: Settings, stopping: threading.Event | None = None) -> int:
+    """Run until SIGTERM or SIGINT, or until ``stopping`` is set by whoever started this in a thread; the exit code.
+
+    Raises ``StoreError``, ``StoreUnavailable`` or ``SettingsError`` for what makes a start hopeless.
+    """
+    with ExitStack() as stack:
+        if stopping is None:
+            stopping = threading.Event()
+            told = stopping
+            for number in (signal.SIGTERM, signal.SIGINT):
+                before = signal.signal(number, lambda _number, _frame: told.set())
+                stack.callback(signal.signal, number, before)
+        settings = _with_embedded_broker(settings, stack)
+        secret = password(settings.broker)
+        store = open_store(settings.database)
+        stack.callback(store.close)
+        with store.read() as connection:
+            last_seen_ms = stored_sight.last_seen(connection)
+        sight = Sight(interval_s=settings.blindness.interval_s, limit_s=settings.blindness.limit_s, last_seen_ms=last_seen_ms)
+        ingest = Ingest(
+            store,
+            wall_ms=wall_ms,
+            steady_ms=steady_ms,
+            receipt_interval_s=settings.receipt_interval_s,
+            echo_topic=echo_topic(settings.broker.username),
+            sight=sight,
+        )
+        transport = Transport(settings, secret, wall_ms=wall_ms, on_lost=sight.disconnected)
+        transport.start()
+        stack.callback(transport.close)
+        _log.info("the collector runs on %s", store.engine.url.render_as_string(hide_password=True))
+        _carry(settings, ingest, transport, sight, stopping)
+    _log.info("the collector has stopped")
+    return 0
+
+
+def _with_embedded_broker(settings: Settings, stack: ExitStack) -> Settings:
+    """Start the broker that the settings ask for, if any; the settings that lead to it."""
+    if not settings.embedded.broker:
+        return settings
+    # amqtt brings asyncio and a web stack with it: only for those who want it.
+    from sitekeeper_collector.embedded.broker import HOST, EmbeddedBroker
+
+    embedded = EmbeddedBroker(Path(settings.embedded.folder), collector=settings.broker.username, port=settings.embedded.port)
+    embedded.start()
+    stack.callback(embedded.stop)
+    return replace(settings, broker=replace(settings.broker, host=HOST, port=embedded.port, tls=None))
+
+
+def _carry(settings: Settings, ingest: Ingest, transport: Transport, sight: Sight, stopping: threading.Event) -> None:
+    topic = echo_topic(settings.broker.username)
+    while not stopping.is_set():
+        if transport.subscribed.is_set():
+            echo = sight.echo_due(steady_ms())
+            if echo is not None:
+                transport.publish([Outbound(topic, echo)])
+        delivered = transport.batch(settings.batch.max_reports, settings.batch.max_wait_ms / 1000, _PATIENCE_S)
+        if not delivered:
+            continue
+        answers = _persist(ingest, [item.message for item in delivered], stopping)
+        if answers is not None:
+            transport.acknowledge(delivered)
+            transport.publish(answers)
+
+
+def _persist(ingest: Ingest, batch: Sequence[Inbound], stopping: threading.Event) -> list[Outbound] | None:
+    """Give a batch to the store until it takes it; ``None`` if told to stop first, and then nothing is acknowledged."""
+    delay_s, told = _RETRY_S, ""
+    while True:
+        try:
+            answers = ingest.process(batch)
+        except StoreUnavailable as err:
+            if str(err) != told:
+                _log.error("the database can't be used now; trying again until it can: %s", err)
+                told = str(err)
+            if stopping.wait(delay_s):
+                return None
+            delay_s = min(2 * delay_s, _RETRY_MOST_S)
+        else:
+            if told:
+                _log.info("the database takes data again")
+            return answers
