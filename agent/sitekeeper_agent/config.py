@@ -103,9 +103,9 @@ def load(path: Path) -> Settings:
 
 
 def _compose(text: str, file: str) -> yaml.Node | None:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        root: yaml.Node | None = yaml.compose(text, Loader=loader)
+        # Not the C parser, which overflows the stack on deep nesting, where this one raises RecursionError
+        root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as err:
         line = err.problem_mark.line + 1 if err.problem_mark else 1
         raise SettingsError(f"{file}:{line}: this is no YAML: {err.problem or err.context}") from err
