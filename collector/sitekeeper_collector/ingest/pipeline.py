@@ -153,7 +153,7 @@ class Ingest:
         for item in items:
             message = item.message
             if message.topic == self._echo_topic:
-                if self._sight is not None and not message.retained:
+                if self._sight is not None:
                     seen = Seen(self._wall_ms(), self._steady_ms())
                     beat = self._sight.judge(message.payload, seen) or beat
                 continue
