@@ -210,8 +210,8 @@ class Courier:
         answers = next((s for s in self._outstanding if (s.plan.run, s.number) == (receipt.run, receipt.number)), None)
         covered = {told.run: covered_by(told) for told in receipt.runs}
         if not same_epoch or (answers is not None and self._went_back(receipt, covered)):
-            self._heard(now_ms, answers)
             self._outstanding = []
+            self._heard(now_ms, answers)
             return Settled(went_back=True, answers=answers)
         refused = self._refused(receipt)
         marks = self._mark(covered)
@@ -228,8 +228,8 @@ class Courier:
         self._last_receipt_ms = now_ms
         if answers is not None:
             self._answered, self._resend_ms = True, RESEND_MS
-            if answers.plan.wants_receipt:
-                self._asked_ms = None
+            # One receipt answers all reports before it, whichever of them asked.
+            self._asked_ms = min((sent.sent_ms for sent in self._outstanding if sent.plan.wants_receipt), default=None)
             self._backlog_due_ms = now_ms + self._pause_ms()
 
     def _went_back(self, receipt: Receipt, covered: dict[int, Intervals]) -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from sitekeeper_agent.config import Broker, Pacing, Settings, SpoolLimits, Tls, load, read_password
 from sitekeeper_protocol.settings import SettingsError
 

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sitekeeper_agent.clock import MAX_ERROR_MS, ServerClock, better, measure
 from sitekeeper_agent.journal import ClockWatch, Now, Run, goodbye_event, new_run, start_events
 from sitekeeper_protocol.messages import PowerEvent, PowerEventRecord
