@@ -104,6 +104,8 @@ def known_words() -> frozenset[str]:
 def test_every_word_of_code_exists(page: str) -> None:
     """Fields, settings, kinds and metrics: whatever is set as code and looks like a name stands in the sources."""
     words = {word for piece in code(page) for word in re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", piece)}
-    files = {path.stem for path in ROOT.glob("tests/**/*")} | {path.stem for path in ROOT.glob("*/sitekeeper_*/**/*.py")}
+    files = {path.stem for path in (*ROOT.glob("tests/**/*"), *ROOT.glob("benchmarks/*"))} | {
+        path.stem for path in ROOT.glob("*/sitekeeper_*/**/*.py")
+    }
     packages = {path.name for path in ROOT.glob("*/sitekeeper_*")}
     assert words - known_words() - files - packages == set()
