@@ -248,24 +248,20 @@ def rig(folder: Path, port: int) -> Iterator[Rig]:
         thread.join(timeout=10)
 
 
-def settled(agent: Agent, collector: Collector) -> bool:
-    """Whether the collector holds all that the stopped agent's spool holds."""
-    return agent.held().keys() <= collector.stored(agent.site).keys()
-
-
 def assert_stored_exactly_once(agent: Agent, collector: Collector, timeout_s: float = 90) -> int:
-    """Every sample in the agent's spool is in the store, once and with the same content. How many there are.
+    """Every sample that is in the agent's spool now comes to be stored, once and with the same content. How many there are.
 
-    ``stored`` is allowed to hold more: samples of disks that were put back since.
+    The agent may go on sampling meanwhile, and the store may hold more: samples of disks that were put back since.
     """
+    held = agent.held()
+    assert held, "the agent took no sample; nothing was proven"
     wait_until(
-        lambda: settled(agent, collector),
+        lambda: held.keys() <= collector.stored(agent.site).keys(),
         f"all of {agent.site}'s samples are stored\nagent:\n{agent.log()[-3000:]}\ncollector:\n{collector.log()[-3000:]}",
         timeout_s,
         every_s=0.3,
     )
-    held, stored = agent.held(), collector.stored(agent.site)
-    assert held, "the agent took no sample; nothing was proven"
-    different = [key for key, sample in held.items() if key in stored and stored[key] != sample]
+    stored = collector.stored(agent.site)
+    different = [key for key, sample in held.items() if stored[key] != sample]
     assert not different, f"{len(different)} samples were stored with another content, first {different[0]}"
     return len(held)
