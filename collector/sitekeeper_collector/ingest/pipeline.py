@@ -152,10 +152,8 @@ class Ingest:
         letters: list[_Letter] = []
         for item in items:
             message = item.message
-            if message.topic == self._echo_topic:
-                if self._sight is not None:
-                    seen = Seen(self._wall_ms(), self._steady_ms())
-                    beat = self._sight.judge(message.payload, seen) or beat
+            if self._sight is not None and message.topic == self._echo_topic:
+                beat = self._sight.judge(message.payload, Seen(self._wall_ms(), self._steady_ms())) or beat
                 continue
             try:
                 letters.append(_Letter(item, messages.address_of(message.topic)))

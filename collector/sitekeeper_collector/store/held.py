@@ -79,7 +79,7 @@ def hold(connection: Connection, reports: Sequence[Held], now_ms: int) -> None:
         return
     names = {report.site for report in reports}
     counts = select(held_reports.c.site, func.count()).where(held_reports.c.site.in_(names)).group_by(held_reports.c.site)
-    of_site: dict[str, int] = dict(connection.execute(counts).tuples().all())
+    of_site: dict[str, int] = {row[0]: row[1] for row in connection.execute(counts)}
     total = connection.execute(select(func.count()).select_from(held_reports)).scalar_one()
     kept: list[Held] = []
     for report in reports:

@@ -104,3 +104,43 @@ def quarantine(connection: Connection, *, site: str | None, limit: int) -> list[
     if site is not None:
         query = query.where(table.c.site == site)
     return [QuarantineRecord(*row) for row in connection.execute(query)]
+
+
+class RunSummary(NamedTuple):
+    """How much of one life of an agent is stored: ``missing`` samples lie below ``last`` and are not there."""
+
+    run: int
+    samples: int
+    last: int
+    last_heard_ms: int
+
+    @property
+    def missing(self) -> int:
+        """Samples below the last that are not stored (dropped or refused ones count as missing here)."""
+        return self.last - self.samples
+
+
+def run_summaries(connection: Connection, site: str) -> list[RunSummary]:
+    """The runs of a site, the last heard first."""
+    table, runs = tables.samples, tables.runs
+    counted = (
+        select(table.c.run, func.count().label("samples"), func.max(table.c.sequence).label("last"))
+        .where(table.c.site == site)
+        .group_by(table.c.run)
+        .subquery("counted")
+    )
+    rows = connection.execute(
+        select(counted.c.run, counted.c.samples, counted.c.last, runs.c.last_heard_ms)
+        .select_from(counted.join(runs, (runs.c.run == counted.c.run) & (runs.c.site == site)))
+        .order_by(runs.c.last_heard_ms.desc())
+    )
+    return [RunSummary(*row) for row in rows]
+
+
+def placements(connection: Connection, site: str) -> dict[str, int]:
+    """How many samples of a site got their time in which way."""
+    table = tables.samples
+    rows = connection.execute(
+        select(table.c.placement, func.count().label("samples")).where(table.c.site == site).group_by(table.c.placement)
+    )
+    return {row.placement: row.samples for row in rows}
