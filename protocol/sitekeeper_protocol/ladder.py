@@ -153,8 +153,25 @@ def _judge_one(reading: Reading, carried: int, baseline: Baseline) -> Reading:
 
 def _carried(ladder: Sequence[Reading], baseline: Baseline) -> int:
     """The highest rung that some other reading of the same path rests on: it works, whatever its own probe says."""
-    names_fail = any(r.rung == Rung.DNS and not r.label and r.state in (State.FAIL, State.SILENT) for r in ladder)
-    return max((_rests_on(r, names_fail, baseline) for r in ladder), default=_NOTHING)
+    names_fail = _names_fail(ladder)
+    pages = [r for r in ladder if _is_page(r)]
+    carried = max((_rests_on(r, names_fail, baseline) for r in ladder if r not in pages), default=_NOTHING)
+    line_fails = carried < Rung.ISP and any(
+        r.rung == Rung.ISP and r.state == State.FAIL and r.proof in baseline.proven and not r.label for r in ladder
+    )
+    # Behind a false name, with nothing heard of the provider, it may be the router that says that it has no line.
+    if pages and not (names_fail and line_fails):
+        carried = max(carried, Rung.DNS)
+    return carried
+
+
+def _names_fail(ladder: Iterable[Reading]) -> bool:
+    return any(r.rung == Rung.DNS and not r.label and r.state in (State.FAIL, State.SILENT) for r in ladder)
+
+
+def _is_page(reading: Reading) -> bool:
+    """Whether a login or payment page stood in the place of what was asked for."""
+    return reading.state == State.FAIL and reading.rung >= Rung.PORTAL and reading.reason in _UNPAID
 
 
 def _rests_on(reading: Reading, names_fail: bool, baseline: Baseline) -> int:
@@ -168,9 +185,9 @@ def _rests_on(reading: Reading, names_fail: bool, baseline: Baseline) -> int:
     if reading.state != State.FAIL:
         return _NOTHING
     if reading.reason in _UNPAID:
-        return min(reading.rung - 1, Rung.DNS)
+        return reading.rung - 1
     if reading.rung >= Rung.PORTAL and reading.reason in _SERVER_SPOKE and not names_fail:
-        # Without true names it may be the router's own page that answered.
+        # Behind a false name it may be the router's own page that answered.
         return Rung.DNS
     if reading.rung == Rung.DNS and reading.reason in _RESOLVER_SPOKE and not from_gateway:
         return Rung.ISP
@@ -258,9 +275,11 @@ def _holds_below(failing: Reading, ladder: Sequence[Reading], baseline: Baseline
     dead line.
     """
     carried = _carried(ladder, baseline)
+    below = [r for r in ladder if r.rung < failing.rung and not r.label and r.state != State.NOT_APPLICABLE]
+    if _is_page(failing) and _names_fail(below):
+        return any(r.rung >= Rung.ISP and r.answered for r in ladder)
     if failing.rung == Rung.LINK or carried >= failing.rung - 1:
         return True
-    below = [r for r in ladder if r.rung < failing.rung and not r.label and r.state != State.NOT_APPLICABLE]
     if failing.rung <= Rung.ISP:
         return bool(below) and below[-1].answered
     heard = carried >= Rung.ISP or any(r.rung == Rung.ISP and r.answered for r in below)
