@@ -56,7 +56,8 @@ def run_collector(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     settings = load_settings(args.config)
     if not settings.embedded.broker:
-        return app.run(settings)
+        app.run(settings)
+        return 0
     from sitekeeper_collector.embedded.broker import EmbeddedBroker
 
     settings, plan = _at_embedded(settings)
@@ -66,9 +67,10 @@ def run_collector(args: argparse.Namespace) -> int:
     broker = EmbeddedBroker(plan.folder, collector=plan.collector, port=settings.broker.port)
     broker.start()
     try:
-        return app.run(settings)
+        app.run(settings)
     finally:
         broker.stop()
+    return 0
 
 
 def _at_embedded(settings: Settings) -> tuple[Settings, BrokerPlan]:

@@ -6,12 +6,10 @@ import queue
 import threading
 from pathlib import Path
 
-from amqtt.broker import Broker
-from amqtt.contexts import Action
 from amqtt.errors import AMQTTError, BrokerError, PluginError
-from amqtt.session import Session
 
 from sitekeeper_collector.embedded import EmbeddedBrokerError
+from sitekeeper_collector.embedded.front_door import FrontDoorBroker
 
 HOST = "127.0.0.1"
 _START_S = 20.0
@@ -76,7 +74,7 @@ class EmbeddedBroker:
 
     async def _serve(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        broker = _TidyBroker(self._config())
+        broker = FrontDoorBroker(self._config())
         await broker.start()
         self.port = broker.bound_port
         self._started.put(None)
@@ -96,27 +94,3 @@ class EmbeddedBroker:
                 f"{here}.OwnTopics": {"collector": self._collector},
             },
         }
-
-
-class _TidyBroker(Broker):  # type: ignore[misc]  # amqtt has no types
-    """amqtt, with two of its habits put right.
-
-    When a client connects, amqtt 0.12.1 walks over the subscriptions of *all* clients and sends it what is retained under
-    them (``_handle_client_session``), so that a site would be sent the status of every other site. And a connection that has
-    not said CONNECT yet is left open when the broker stops.
-    """
-
-    @property
-    def bound_port(self) -> int:
-        """The port that it listens on."""
-        return int(self._servers["default"].instance.sockets[0].getsockname()[1])
-
-    async def _publish_retained_messages_for_subscription(self, subscription: tuple[str, int], session: Session) -> None:
-        if await self._topic_filtering(session, subscription[0], Action.SUBSCRIBE):
-            await super()._publish_retained_messages_for_subscription(subscription, session)
-
-    async def stream_connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str) -> None:
-        try:
-            await super().stream_connected(reader, writer, listener_name)
-        finally:
-            writer.close()

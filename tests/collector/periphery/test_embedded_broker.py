@@ -9,6 +9,8 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from sitekeeper_collector.broker import folder, mosquitto
 from sitekeeper_collector.embedded import EmbeddedBrokerError
@@ -84,14 +86,20 @@ def test_a_site_that_is_added_while_it_runs_can_log_in_at_once(broker: EmbeddedB
     _leave(_connect(broker, folder.site_password_file(tmp_path, "s9"), "s9"))
 
 
-def test_an_mqtt_5_connect_is_refused_as_an_unsupported_version(broker: EmbeddedBroker) -> None:
+@pytest.mark.parametrize("expiry_s", [None, 7 * 86400])
+def test_an_mqtt_5_connect_is_refused_as_an_unsupported_version(broker: EmbeddedBroker, expiry_s: int | None) -> None:
+    """Also one with properties, whose bytes amqtt itself would take for the length of the client id."""
     reasons: list[str] = []
+    properties = None
+    if expiry_s is not None:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = expiry_s
     client = mqtt.Client(
         CallbackAPIVersion.VERSION2, client_id="s1", protocol=MQTTProtocolVersion.MQTTv5, reconnect_on_failure=False
     )
     client.on_connect = lambda _c, _d, _f, reason, _p: reasons.append(reason.getName())
     client.on_disconnect = lambda _c, _d, _f, reason, _p: reasons.append(reason.getName())
-    client.connect(HOST, broker.port)
+    client.connect(HOST, broker.port, properties=properties)
     client.loop_start()
     wait_until(lambda: reasons, "the broker refuses")
     _leave(client)

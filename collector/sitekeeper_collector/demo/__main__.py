@@ -1,0 +1,233 @@
+"""``python -m sitekeeper_collector.demo``: see ``--help``."""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from sitekeeper_collector.broker.folder import BrokerFolderError
+from sitekeeper_collector.demo import stage, view
+from sitekeeper_collector.demo.snapshot import Snapshot, take
+from sitekeeper_collector.demo.words import say
+from sitekeeper_collector.embedded import EmbeddedBrokerError
+from sitekeeper_collector.embedded.broker import EmbeddedBroker
+from sitekeeper_collector.store.engine import Store, open_store
+from sitekeeper_protocol.texts import Lang
+
+_START_S = 60.0
+_CATCH_UP_S = 60.0
+_REFRESH_S = 0.5
+_PLAIN_EVERY_S = 2.0
+
+
+class Cast(NamedTuple):
+    """All that runs while the demo does."""
+
+    layout: stage.Layout
+    broker: EmbeddedBroker
+    store: Store
+    parts: tuple[stage.Part, stage.Part]
+    listener: stage.Listener
+
+    def check(self, lang: Lang) -> None:
+        """Raise ``DemoError`` if a process has ended by itself."""
+        for part in self.parts:
+            if part.ended is not None:
+                raise stage.DemoError(f"{say('died', lang, name=part.name, code=part.ended)}\n{part.log_end()}")
+
+
+class Screen:
+    """The terminal: painted over where it can be, else a line from time to time."""
+
+    def __init__(self, lang: Lang) -> None:
+        self._lang = lang
+        self._painted = 0
+        self._last_plain_s = float("-inf")
+        self._tty = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._colour = self._tty and "NO_COLOR" not in os.environ
+
+    def show(self, scene: view.Scene) -> None:
+        """Show the moment."""
+        if self._tty:
+            size = shutil.get_terminal_size()
+            # Lines beyond the window can't be painted over.
+            lines = view.screen(scene, self._lang, columns=size.columns, colour=self._colour)[: size.lines - 1]
+            up = f"\x1b[{self._painted}F" if self._painted else ""
+            sys.stdout.write(up + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
+            self._painted = len(lines)
+        elif scene.elapsed_s - self._last_plain_s >= _PLAIN_EVERY_S:
+            self._last_plain_s = scene.elapsed_s
+            sys.stdout.write(view.progress(scene, self._lang) + "\n")
+        sys.stdout.flush()
+
+    def tell(self, text: str) -> None:
+        """A line that stays."""
+        self._painted = 0
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo; 0 if every sample that was taken is stored, 1 if not or if something did not run."""
+    options = _arguments().parse_args(arguments)
+    lang: Lang = options.lang
+    screen = Screen(lang)
+    stopping = threading.Event()
+    with _told_to_stop(stopping):
+        try:
+            return _run(options, screen, stopping)
+        except (stage.DemoError, BrokerFolderError, EmbeddedBrokerError, OSError) as err:
+            screen.tell(say("failed", lang) + str(err))
+            return 1
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make demo",
+        description="Starts a broker, the collector and the agent of this machine, and shows live what this PC measures and "
+        "what the collector has stored. On the way it stops the broker for some seconds, to show that nothing is lost.",
+    )
+    language = "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
+    parser.add_argument("--lang", choices=("zh", "en"), default=language, help=f"language (default: {language})")
+    parser.add_argument("--seconds", type=float, metavar="N", help="end by itself after N seconds (default: with Ctrl-C)")
+    parser.add_argument("--folder", type=Path, default=Path("var/demo"), metavar="DIR", help="where its files are (var/demo)")
+    parser.add_argument("--portal", metavar="URL", help="portal to probe (default: a small web server of the demo's own)")
+    parser.add_argument("--no-cut", action="store_true", help="don't stop the broker on the way")
+    return parser
+
+
+@contextmanager
+def _told_to_stop(stopping: threading.Event) -> Iterator[None]:
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(options: argparse.Namespace, screen: Screen, stopping: threading.Event) -> int:
+    lang: Lang = options.lang
+    with ExitStack() as stack:
+        cast = _start(options, stack)
+        play = Play(cast, screen, lang, options.seconds, with_cut=not options.no_cut)
+        play.run(stopping)
+        screen.tell(say("ending", lang))
+        snapshot = _settle(cast)
+    right = snapshot.stored > 0 and snapshot.missing == 0 and snapshot.stored == snapshot.held
+    screen.tell(
+        say("result_ok" if right else "result_bad", lang, held=snapshot.held, stored=snapshot.stored, missing=snapshot.missing)
+    )
+    screen.tell(f"{say('look', lang)}  sitekeeper-collector samples --config {cast.layout.collector_config} --limit 5")
+    return 0 if right else 1
+
+
+def _start(options: argparse.Namespace, stack: ExitStack) -> Cast:
+    """Start everything, each with its end registered beside it."""
+    layout = stage.lay_out(options.folder.absolute())
+    portal = options.portal
+    if portal is None:
+        own = stage.Portal()
+        stack.callback(own.close)
+        portal = own.url
+    broker = EmbeddedBroker(layout.broker)
+    broker.start()
+    stack.callback(broker.stop)
+    stage.write_files(layout, broker.port, portal, options.lang)
+    config = str(layout.collector_config)
+    stage.run_once(["sitekeeper_collector.cli", "sites", "import", str(layout.root / "sites.csv"), "--config", config])
+    store = open_store(f"sqlite:///{layout.database}")
+    stack.callback(store.close)
+    listener = stage.Listener(layout, broker.port)
+    stack.callback(listener.close)
+    collector = stage.Part("collector", ["sitekeeper_collector.cli", "run", "--config", config], layout)
+    stack.callback(collector.stop)
+    agent = stage.Part("agent", ["sitekeeper_agent", "run", "--config", str(layout.agent_config)], layout)
+    stack.callback(agent.stop)
+    return Cast(layout, broker, store, (collector, agent), listener)
+
+
+class Play:
+    """The course of the demo: live, a cut, catching up, live again."""
+
+    def __init__(self, cast: Cast, screen: Screen, lang: Lang, seconds: float | None, *, with_cut: bool) -> None:
+        self._cast, self._screen, self._lang = cast, screen, lang
+        self._seconds = seconds
+        self._phase = "starting"
+        # Once something is there to lose; long enough that several reports have to wait.
+        self._cut_after_s = 12.0 if seconds is None else seconds * 0.35
+        self._cut_for_s = 8.0 if seconds is None else min(8.0, seconds * 0.2)
+        self._will_cut = with_cut
+        self._phase_since_s = self._first_sample_s = 0.0
+
+    def run(self, stopping: threading.Event) -> None:
+        """Play until told to stop, or until the time is over."""
+        began = time.monotonic()
+        while not stopping.wait(_REFRESH_S):
+            elapsed_s = time.monotonic() - began
+            self._cast.check(self._lang)
+            snapshot = take(self._cast.store, stage.SITE, self._cast.layout.agent_state)
+            self._advance(snapshot, elapsed_s)
+            self._screen.show(
+                view.Scene(
+                    snapshot=snapshot,
+                    phase=self._phase,
+                    messages=self._cast.listener.count(),
+                    elapsed_s=elapsed_s,
+                    folder=str(self._cast.layout.root),
+                    now_ms=time.time_ns() // 1_000_000,
+                )
+            )
+            # A cut that has begun is played to its end: half of it would show nothing.
+            if self._seconds is not None and elapsed_s >= self._seconds and self._phase not in ("broker_down", "catching_up"):
+                return
+
+    def _advance(self, snapshot: Snapshot, elapsed_s: float) -> None:
+        in_phase_s = elapsed_s - self._phase_since_s
+        if self._phase == "starting":
+            if snapshot.stored:
+                self._enter("live", elapsed_s)
+            elif elapsed_s > _START_S:
+                raise stage.DemoError(f"no sample was stored within {_START_S:.0f} s; see the logs in {self._cast.layout.root}")
+        elif self._phase == "live" and self._will_cut and in_phase_s >= self._cut_after_s:
+            self._will_cut = False
+            self._cast.broker.stop()
+            self._enter("broker_down", elapsed_s)
+        elif self._phase == "broker_down" and in_phase_s >= self._cut_for_s:
+            self._cast.broker.start()
+            self._enter("catching_up", elapsed_s)
+        elif self._phase == "catching_up":
+            if snapshot.missing == 0 and not snapshot.unconfirmed and in_phase_s > 1:
+                self._enter("proven", elapsed_s)
+            elif in_phase_s > _CATCH_UP_S:
+                raise stage.DemoError(f"after the cut, {snapshot.unconfirmed} samples were still on their way")
+        elif self._phase == "proven" and in_phase_s >= 6:
+            self._enter("live", elapsed_s)
+
+    def _enter(self, phase: str, elapsed_s: float) -> None:
+        self._phase, self._phase_since_s = phase, elapsed_s
+
+
+def _settle(cast: Cast) -> Snapshot:
+    """Let the agent say goodbye, then wait for the collector to have all that the agent holds."""
+    collector, agent = cast.parts
+    if not cast.broker.running:
+        cast.broker.start()
+    agent.stop()
+    until = time.monotonic() + 10
+    snapshot = take(cast.store, stage.SITE, cast.layout.agent_state)
+    while snapshot.stored != snapshot.held and time.monotonic() < until and collector.ended is None:
+        time.sleep(0.2)
+        snapshot = take(cast.store, stage.SITE, cast.layout.agent_state)
+    return snapshot
+
+
+if __name__ == "__main__":
+    sys.exit(main())
