@@ -33,6 +33,7 @@ MAX_QUEUED = 20_000
 SESSION_EXPIRY_S = 7 * 86_400
 _UNSUPPORTED_VERSION = 132
 _CONNECT_S = 15.0
+_ANSWER_S = 0.05
 _BACKOFF_MOST_S = 30.0
 
 
@@ -148,9 +149,11 @@ class Transport:
         self._client = client
         # The library's own thread does all reading and writing: an SSL socket must not be used by two at once.
         client.loop_start()
-        if not self.subscribed.wait(_CONNECT_S) and not self._ended.is_set():
-            self._why = self._why or "the broker does not answer"
-            return
+        until = time.monotonic() + _CONNECT_S
+        while not self.subscribed.is_set() and not self._ended.wait(_ANSWER_S):
+            if time.monotonic() > until:
+                self._why = self._why or "the broker does not answer"
+                return
         self._ended.wait()
 
     def _end(self, client: Client) -> None:
