@@ -3,6 +3,7 @@
 Probes and connections have threads of their own and post events; only this thread touches spool, sampler and courier.
 """
 
+import errno
 import logging
 import os
 import queue
@@ -32,10 +33,15 @@ from sitekeeper_protocol.topics import Leaf
 _log = logging.getLogger("sitekeeper.agent")
 
 PUBACK_MS = 20_000
+CONNECT_MS = 60_000
+"""An attempt that has come to nothing by then is given up, whatever it hangs on."""
 STABLE_MS = 60_000
 GOODBYE_S = 3.0
 _HOUSEKEEPING_MS = 600_000
 _BACKOFF_MOST_S = 300.0
+
+
+_TAKES_NOTHING = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 class AlreadyRunning(Exception):
@@ -91,7 +97,16 @@ def run(settings: Settings, password: str | None) -> int:
 @contextmanager
 def _sole_user(state: Path) -> Iterator[None]:
     """Hold the state folder's lock; the system frees it however the process ends."""
-    with (state / "lock").open("a+b") as file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context((state / "lock").open("a+b"))
+        except OSError as err:
+            if err.errno not in _TAKES_NOTHING:
+                raise
+            # A disk that takes nothing must not keep the agent from measuring and reporting.
+            _log.warning("%s takes no lock file (%s): nothing keeps a second agent away", state, err.strerror)
+            yield
+            return
         try:
             if os.name == "nt":
                 import msvcrt
@@ -158,6 +173,9 @@ class Agent:
         self._link: uplink.Uplink | None = None
         self._up = False
         self._up_ms = 0
+        """When the connection came up, or its attempt began."""
+        self._older = False
+        """Whether the older MQTT is tried because the newer came to nothing; kept as long as it works."""
         self._failures = 0
         self._connect_ms = now.boottime_ms
         self._waiting: dict[int, tuple[int, int]] = {}
@@ -279,7 +297,10 @@ class Agent:
             if now.boottime_ms >= self._connect_ms:
                 self._connect(now)
             return
-        if any(now.boottime_ms - sent_ms > PUBACK_MS for _, sent_ms in self._waiting.values()):
+        if not self._up and now.boottime_ms - self._up_ms > CONNECT_MS:
+            self._link.abandon("the attempt took too long")
+            self._went_down(uplink.Down(self._link.connection, "the broker does not answer"))
+        elif any(now.boottime_ms - sent_ms > PUBACK_MS for _, sent_ms in self._waiting.values()):
             self._link.abandon(f"no acknowledgement for {PUBACK_MS // 1000} s")
             self._went_down(uplink.Down(self._link.connection, "no acknowledgement from the broker"))
 
@@ -287,10 +308,11 @@ class Agent:
         connection = self._spool.number("connection") + 1
         self._spool.set_number("connection", connection)
         interval_s = self._settings.report_interval_s
+        self._up_ms = now.boottime_ms
         self._link = uplink.Uplink(
             self._settings,
             connection=connection,
-            newest_mqtt=self._spool.meta("mqtt") != b"3",
+            newest_mqtt=not self._older and self._spool.meta("mqtt") != b"3",
             password=self._password,
             will=self._presence(Presence.LOST, connection),
             # Longer than the interval: a report in time makes the ping unnecessary.
@@ -320,9 +342,11 @@ class Agent:
             self._failures = 0
         delay_s = backoff_s(self._failures, random.random())  # noqa: S311
         self._failures += 1
-        if down.try_older:
+        self._older = down.try_older or (self._older and self._up)
+        if down.says_so:
             self._spool.set_meta("mqtt", b"3")
-            delay_s = 0.0
+        if down.try_older:
+            delay_s = min(delay_s, 1.0)
         self._link, self._up = None, False
         self._waiting.clear()
         self._connect_ms = now_ms + round(delay_s * 1000)
@@ -402,9 +426,12 @@ class Agent:
         if settled.answers is not None:
             self._learn_time(receipt.server_time_ms, settled.answers.sent_ms, now.boottime_ms)
         if settled.went_back:
-            _log.warning("the store has lost what it had confirmed; everything that is held goes again")
+            _log.warning("the store has lost what it had confirmed; what is held and not listed now goes again")
             self._spool.unmark_all()
             self._restock()
+            # What this very receipt lists is safe all the same.
+            again = self._courier.receipt(receipt, same_epoch=True, now_ms=now.boottime_ms)
+            settled = settled._replace(marks=again.marks)
         for run, spans in settled.marks:
             self._spool.mark(run, spans, max(1, receipt.server_time_ms))
         for run, spans in settled.refused:

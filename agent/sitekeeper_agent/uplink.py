@@ -26,6 +26,7 @@ X509_V_FLAG_NO_CHECK_TIME = 0x200000
 """OpenSSL's x509_vfy.h: verify chain and name, but not the dates (X509_VERIFY_PARAM_set_flags(3))."""
 _UNSUPPORTED_VERSION = 132
 _CONNECT_S = 15.0
+_MAX_PACKET_BYTES = 128 * 1024
 _REPORT_ALIAS = 1
 
 
@@ -36,11 +37,15 @@ class Up(NamedTuple):
 
 
 class Down(NamedTuple):
-    """The connection ended, or never came about; ``try_older`` says that the broker does not speak this version of MQTT."""
+    """The connection ended, or never came about; ``try_older``: the broker may not speak this version of MQTT.
+
+    ``says_so``: that was its answer. Old ones close the connection without any.
+    """
 
     connection: int
     why: str
     try_older: bool = False
+    says_so: bool = False
 
 
 class Acknowledged(NamedTuple):
@@ -84,7 +89,7 @@ class Uplink:
         self._aliased = False
         self._answered, self._ended = threading.Event(), threading.Event()
         self._why = ""
-        self._try_older = False
+        self._try_older = self._says_so = False
         self.dates_unchecked = settings.broker.encryption is not None and wall_ms < RELEASED_MS
         protocol = MQTTProtocolVersion.MQTTv5 if newest_mqtt else MQTTProtocolVersion.MQTTv311
         self._newest_mqtt = newest_mqtt
@@ -162,7 +167,7 @@ class Uplink:
         try:
             self._encrypt()
             broker = self._settings.broker
-            self._client.connect(broker.host, broker.port, keepalive=self._keepalive_s)
+            self._client.connect(broker.host, broker.port, keepalive=self._keepalive_s, properties=self._wishes())
             self._wait()
         except ssl.SSLCertVerificationError as err:
             self._why = self._why or f"the broker's certificate is refused: {err.verify_message}"
@@ -171,7 +176,14 @@ class Uplink:
         finally:
             self._client.disconnect()
             self._client.loop_stop()
-            self._post(Down(self.connection, self._why or "the connection ended", self._try_older))
+            self._post(Down(self.connection, self._why or "the connection ended", self._try_older, self._says_so))
+
+    def _wishes(self) -> Properties | None:
+        if not self._newest_mqtt:
+            return None
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.MaximumPacketSize = _MAX_PACKET_BYTES
+        return properties
 
     def _wait(self) -> None:
         # The library's own thread does all reading and writing: an SSL socket must not be used by two at once.
@@ -195,7 +207,7 @@ class Uplink:
     ) -> None:
         self._answered.set()
         if reason.is_failure:
-            self._try_older = self._newest_mqtt and reason.value == _UNSUPPORTED_VERSION
+            self._try_older = self._says_so = self._newest_mqtt and reason.value == _UNSUPPORTED_VERSION
             self._why = f"the broker refuses the connection: {reason}"
             self._ended.set()
             return
@@ -215,6 +227,9 @@ class Uplink:
     def _on_disconnect(
         self, _client: Client, _data: object, _flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
+        if not self._answered.is_set() and not self._why:
+            self._try_older = self._newest_mqtt
+            self._answered.set()
         self._why = self._why or f"disconnected: {reason}"
         self._ended.set()
 
