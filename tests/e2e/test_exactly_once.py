@@ -96,7 +96,7 @@ def test_a_broker_that_drops_what_it_can_t_queue_loses_nothing(tmp_path: Path) -
     """With room for three messages mosquitto drops the rest without a word; receipts show the gap, and it is filled."""
     limits = "max_queued_messages 3\nmax_inflight_messages 1"
     with mosquitto(tmp_path / "broker", extra=limits) as broker, rig(tmp_path, broker.port) as county:
-        collector = county.collector("v001")
+        collector = county.collector("v001", receipt_interval_s=2)  # hourly in the field
         agent = county.agent("v001")
         collector.start()
         agent.start()
