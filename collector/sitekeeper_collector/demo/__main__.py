@@ -23,8 +23,13 @@ from sitekeeper_protocol.texts import Lang
 
 _START_S = 60.0
 _CATCH_UP_S = 60.0
+_LAST_REPORT_S = 5.0
+_RESTARTS = 3
+_SAMPLES_OF_RESTART = 5
 _REFRESH_S = 0.5
 _PLAIN_EVERY_S = 2.0
+_UNFINISHED = ("starting", "broker_down", "catching_up")
+"""A cut that has begun is played to its end: half of it would show nothing."""
 
 
 class Cast(NamedTuple):
@@ -49,7 +54,7 @@ class Screen:
     def __init__(self, lang: Lang) -> None:
         self._lang = lang
         self._painted = 0
-        self._last_plain_s = float("-inf")
+        self._last_plain_s, self._last_phase = float("-inf"), ""
         self._tty = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._colour = self._tty and "NO_COLOR" not in os.environ
 
@@ -62,8 +67,8 @@ class Screen:
             up = f"\x1b[{self._painted}F" if self._painted else ""
             sys.stdout.write(up + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
             self._painted = len(lines)
-        elif scene.elapsed_s - self._last_plain_s >= _PLAIN_EVERY_S:
-            self._last_plain_s = scene.elapsed_s
+        elif scene.elapsed_s - self._last_plain_s >= _PLAIN_EVERY_S or scene.phase != self._last_phase:
+            self._last_plain_s, self._last_phase = scene.elapsed_s, scene.phase
             sys.stdout.write(view.progress(scene, self._lang) + "\n")
         sys.stdout.flush()
 
@@ -120,7 +125,7 @@ def _run(options: argparse.Namespace, screen: Screen, stopping: threading.Event)
         play = Play(cast, screen, lang, options.seconds, with_cut=not options.no_cut)
         play.run(stopping)
         screen.tell(say("ending", lang))
-        snapshot = _settle(cast)
+        snapshot = _settle(cast, screen, lang)
     right = snapshot.stored > 0 and snapshot.missing == 0 and snapshot.stored == snapshot.held
     screen.tell(
         say("result_ok" if right else "result_bad", lang, held=snapshot.held, stored=snapshot.stored, missing=snapshot.missing)
@@ -149,7 +154,7 @@ def _start(options: argparse.Namespace, stack: ExitStack) -> Cast:
     stack.callback(listener.close)
     collector = stage.Part("collector", ["sitekeeper_collector.cli", "run", "--config", config], layout)
     stack.callback(collector.stop)
-    agent = stage.Part("agent", ["sitekeeper_agent", "run", "--config", str(layout.agent_config)], layout)
+    agent = stage.agent(layout)
     stack.callback(agent.stop)
     return Cast(layout, broker, store, (collector, agent), listener)
 
@@ -165,7 +170,8 @@ class Play:
         self._cut_after_s = 12.0 if seconds is None else seconds * 0.35
         self._cut_for_s = 8.0 if seconds is None else min(8.0, seconds * 0.2)
         self._will_cut = with_cut
-        self._phase_since_s = self._first_sample_s = 0.0
+        self._phase_since_s = 0.0
+        self._taken_before_return = 0
 
     def run(self, stopping: threading.Event) -> None:
         """Play until told to stop, or until the time is over."""
@@ -185,8 +191,7 @@ class Play:
                     now_ms=time.time_ns() // 1_000_000,
                 )
             )
-            # A cut that has begun is played to its end: half of it would show nothing.
-            if self._seconds is not None and elapsed_s >= self._seconds and self._phase not in ("broker_down", "catching_up"):
+            if self._seconds is not None and elapsed_s >= self._seconds and self._phase not in _UNFINISHED:
                 return
 
     def _advance(self, snapshot: Snapshot, elapsed_s: float) -> None:
@@ -202,12 +207,13 @@ class Play:
             self._enter("broker_down", elapsed_s)
         elif self._phase == "broker_down" and in_phase_s >= self._cut_for_s:
             self._cast.broker.start()
+            self._taken_before_return = snapshot.held or 0
             self._enter("catching_up", elapsed_s)
         elif self._phase == "catching_up":
-            if snapshot.missing == 0 and not snapshot.unconfirmed and in_phase_s > 1:
+            if snapshot.missing == 0 and snapshot.stored >= self._taken_before_return:
                 self._enter("proven", elapsed_s)
             elif in_phase_s > _CATCH_UP_S:
-                raise stage.DemoError(f"after the cut, {snapshot.unconfirmed} samples were still on their way")
+                raise stage.DemoError(f"{_CATCH_UP_S:.0f} s after the cut, samples of it are still not stored")
         elif self._phase == "proven" and in_phase_s >= 6:
             self._enter("live", elapsed_s)
 
@@ -215,18 +221,41 @@ class Play:
         self._phase, self._phase_since_s = phase, elapsed_s
 
 
-def _settle(cast: Cast) -> Snapshot:
-    """Let the agent say goodbye, then wait for the collector to have all that the agent holds."""
+def _settle(cast: Cast, screen: Screen, lang: Lang) -> Snapshot:
+    """Let the agent say goodbye, then wait for the collector to have all that the agent holds.
+
+    A goodbye that does not get through in the agent's grace is not lost: it waits for the agent's next start.
+    """
     collector, agent = cast.parts
     if not cast.broker.running:
         cast.broker.start()
     agent.stop()
-    until = time.monotonic() + 10
-    snapshot = take(cast.store, stage.SITE, cast.layout.agent_state)
-    while snapshot.stored != snapshot.held and time.monotonic() < until and collector.ended is None:
-        time.sleep(0.2)
-        snapshot = take(cast.store, stage.SITE, cast.layout.agent_state)
+    snapshot = _await_all(cast)
+    for _ in range(_RESTARTS):
+        if snapshot.stored == snapshot.held or collector.ended is not None:
+            break
+        screen.tell(say("restarting", lang))
+        # Some of the new run's own samples show that the old run's, which go out beside them, had their turn.
+        enough = (snapshot.held or 0) + _SAMPLES_OF_RESTART
+        agent = stage.agent(cast.layout)
+        try:
+            until = time.monotonic() + _CATCH_UP_S
+            while take(cast.store, stage.SITE, cast.layout.agent_state).stored < enough and time.monotonic() < until:
+                time.sleep(_REFRESH_S)
+        finally:
+            agent.stop()
+        snapshot = _await_all(cast)
     return snapshot
+
+
+def _await_all(cast: Cast) -> Snapshot:
+    """The moment at which all that the agent holds is stored, or the last one of some seconds."""
+    until = time.monotonic() + _LAST_REPORT_S
+    while True:
+        snapshot = take(cast.store, stage.SITE, cast.layout.agent_state)
+        if snapshot.stored == snapshot.held or time.monotonic() > until:
+            return snapshot
+        time.sleep(0.2)
 
 
 if __name__ == "__main__":

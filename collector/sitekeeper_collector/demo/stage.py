@@ -196,6 +196,11 @@ class Part:
         return "\n".join(lines[-_LOG_LINES:])
 
 
+def agent(layout: Layout) -> Part:
+    """The agent of this machine, started."""
+    return Part("agent", ["sitekeeper_agent", "run", "--config", str(layout.agent_config)], layout)
+
+
 def run_once(arguments: list[str]) -> None:
     """Run one command of ours to its end. Raises ``DemoError`` with what it said if it fails."""
     done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL)

@@ -39,6 +39,10 @@ _WORDS: dict[str, Pair] = {
     "proven": ("断线期间的样本已全部补齐，一个不少", "all samples of the cut have arrived, none is missing"),
     "phase": ("状态", "now"),
     "ending": ("正在结束：停代理、收尾、核对……", "ending: the agent says goodbye, then the count is checked ..."),
+    "restarting": (
+        "告别消息没来得及送到，留在本机；再启动一次代理程序把它补上……",
+        "the goodbye did not get through in time and waits on this PC: the agent is started once more to bring it ...",
+    ),
     "result_ok": (
         "结果：代理程序留有 {held} 个样本，数据库存有 {stored} 个，一一对应。",
         "Result: the agent holds {held} samples, the database {stored}: every one is stored, once.",
