@@ -73,12 +73,15 @@ class _Records(Generic[_K, _R]):
         self._keys = list(table.primary_key)
         self._insert, self._update = insert_into(table), update_by_key(table)
         self._known: dict[_K, _R] = {}
+        self._absent: set[_K] = set()
+        """Looked for in this transaction and not there: a second look would find nothing either."""
         self._fresh: dict[_K, _R] = {}
         self._changed: dict[_K, _R] = {}
 
     def load(self, connection: Connection, keys: Iterable[_K]) -> None:
         """Bring the records of ``keys``, as far as there are any, into memory."""
-        missing = [key for key in keys if key not in self._known]
+        missing = [key for key in keys if key not in self._known and key not in self._absent]
+        self._absent.update(missing)
         for at in range(0, len(missing), _CHUNK):
             some = missing[at : at + _CHUNK]
             single = len(self._keys) == 1
@@ -108,14 +111,14 @@ class _Records(Generic[_K, _R]):
 
     def settle(self) -> None:
         """What was saved is committed."""
-        self._fresh.clear()
-        self._changed.clear()
+        for done in (self._absent, self._fresh, self._changed):
+            done.clear()
         if len(self._known) > CAPACITY:
             self._known.clear()
 
     def forget(self) -> None:
         """Memory may differ from the database: start anew."""
-        for some in (self._known, self._fresh, self._changed):
+        for some in (self._known, self._absent, self._fresh, self._changed):
             some.clear()
 
 
