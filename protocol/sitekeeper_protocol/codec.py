@@ -99,7 +99,7 @@ class _Body(Struct, array_like=True, frozen=True):
 
 
 class _StoredSample(Struct, array_like=True, frozen=True):
-    values: list[tuple[int, str, int]]
+    values: list[tuple[SeriesKey, int]]
     events: list[Raw]
     facts: dict[str, Scalar]
 
@@ -375,7 +375,7 @@ def pack_sample(sample: Sample) -> bytes:
     """Values, events and facts of a sample; its identity and clocks are kept beside it."""
     return _encode(
         _StoredSample(
-            [(metric, instance, value) for (metric, instance), value in sample.values.items()],
+            list(sample.values.items()),
             [_raw_event(event) for event in sample.events],
             sample.facts,
         )
@@ -389,7 +389,7 @@ def unpack_sample(payload: bytes, *, sequence: int, wall_ms: int, boottime_ms: i
         sequence=sequence,
         wall_ms=wall_ms,
         boottime_ms=boottime_ms,
-        values={(metric, instance): value for metric, instance, value in stored.values},
+        values=dict(stored.values),
         events=tuple(_event(bytes(raw)) for raw in stored.events),
         facts=stored.facts,
     )
