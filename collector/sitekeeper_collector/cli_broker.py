@@ -49,14 +49,14 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def run(args: argparse.Namespace) -> int:
     """Write the folder and say what was done and what is next."""
-    settings = load_settings(args.config)
+    settings, tls = load_settings(args.config), _tls(args)
     sites = _registered(settings) if args.sites is None else [site.id for site in read_sites(args.sites)]
     collector = settings.broker.username
     plan = BrokerPlan(
         folder=args.out.resolve(),
         persistence=args.persistence.resolve(),
         collector=collector,
-        tls=_tls(args),
+        tls=tls,
         tls_port=args.port,
         plain_port=args.plain_loopback,
     )

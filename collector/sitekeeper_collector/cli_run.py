@@ -55,21 +55,12 @@ def run_collector(args: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     settings = load_settings(args.config)
-    if not settings.embedded.broker:
-        app.run(settings)
-        return 0
-    from sitekeeper_collector.embedded.broker import EmbeddedBroker
-
-    settings, plan = _at_embedded(settings)
-    with opened(settings) as store, store.read() as connection:
-        sites = [site.id for site in stored.all_sites(connection)]
-    folder.write(plan, sites)
-    broker = EmbeddedBroker(plan.folder, collector=plan.collector, port=settings.broker.port)
-    broker.start()
-    try:
-        app.run(settings)
-    finally:
-        broker.stop()
+    if settings.embedded.broker:
+        settings, plan = _at_embedded(settings)
+        with opened(settings) as store, store.read() as connection:
+            sites = [site.id for site in stored.all_sites(connection)]
+        folder.write(plan, sites)
+    app.run(settings)
     return 0
 
 

@@ -1,13 +1,12 @@
 """``sitekeeper-collector samples | findings | quarantine``: what is stored, as a table or as JSON."""
 
 import argparse
-import json
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sitekeeper_collector.cli_common import CliError, config_argument, load_settings, opened, positive, span_s
-from sitekeeper_collector.cli_text import identity, instant, table
+from sitekeeper_collector.cli_text import identity, instant, json_text, table
 from sitekeeper_collector.store import queries
 from sitekeeper_protocol.codec import to_builtins, unpack_sample
 from sitekeeper_protocol.messages import Sample
@@ -92,7 +91,7 @@ def run_samples(args: argparse.Namespace) -> int:
     rows.reverse()
     if args.json:
         for row in rows:
-            print(json.dumps(_as_json(row, args.metric), ensure_ascii=False))
+            print(json_text(_as_json(row, args.metric)))
     elif not rows:
         print("No sample was received in that time. Longer: --since 3d")
     else:
@@ -115,9 +114,9 @@ def _lines(rows: list[queries.SampleRecord], metrics: frozenset[int] | None) -> 
             yield (*head, value.metric, value.instance, shown, "" if value.word else value.unit)
         if metrics is None:
             for event in sample.events:
-                yield (*head, "event", type(event).__name__, json.dumps(to_builtins(event), ensure_ascii=False), "")
+                yield (*head, "event", type(event).__name__, json_text(to_builtins(event)), "")
             for name, fact in sample.facts.items():
-                yield (*head, "fact", name, json.dumps(fact, ensure_ascii=False), "")
+                yield (*head, "fact", name, json_text(fact), "")
 
 
 def _as_json(row: queries.SampleRecord, metrics: frozenset[int] | None) -> dict[str, Any]:
@@ -142,7 +141,7 @@ def run_findings(args: argparse.Namespace) -> int:
     with opened(load_settings(args.config)) as store, store.read() as connection:
         found = queries.findings(connection, closed_too=args.all)
     if args.json:
-        print(json.dumps([finding._asdict() for finding in found], ensure_ascii=False, indent=1))
+        print(json_text([finding._asdict() for finding in found], indent=1))
     elif not found:
         print("Nothing was found.")
     else:
@@ -162,7 +161,7 @@ def run_quarantine(args: argparse.Namespace) -> int:
         kept = queries.quarantine(connection, site=args.site, limit=args.limit)
     if args.json:
         rows = [row._asdict() | {"payload": row.payload.hex()} for row in kept]
-        print(json.dumps(rows, ensure_ascii=False, indent=1))
+        print(json_text(rows, indent=1))
     elif not kept:
         print("Nothing is in quarantine.")
     else:

@@ -1,7 +1,6 @@
 """``sitekeeper-collector sites``: import the register of sites, and list it."""
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from sitekeeper_collector.cli_common import CliError, config_argument, load_settings, opened
-from sitekeeper_collector.cli_text import instant, safe, table
+from sitekeeper_collector.cli_text import instant, json_text, safe, table
 from sitekeeper_collector.registry import contacts, files, stored
 from sitekeeper_collector.store import queries
 
@@ -91,7 +90,7 @@ def run_list(args: argparse.Namespace) -> int:
         heard = queries.last_heard(connection)
     if args.json:
         rows = [msgspec.to_builtins(entry) | {"last_heard_ms": heard.get(entry.id)} for entry in entries]
-        print(json.dumps(rows, ensure_ascii=False, indent=1))
+        print(json_text(rows, indent=1))
         return 0
     if not entries:
         print("No site is registered. Next: sitekeeper-collector sites import FILE.csv")
@@ -111,7 +110,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 def _list_unknown(unknown: list[queries.UnknownSite], *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps([site._asdict() for site in unknown], ensure_ascii=False, indent=1))
+        print(json_text([site._asdict() for site in unknown], indent=1))
     elif not unknown:
         print("No unknown site has been heard.")
     else:

@@ -1,6 +1,7 @@
 """Text for a terminal: nothing that came from outside can steer it, and columns line up also in Chinese."""
 
 import datetime
+import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -16,6 +17,17 @@ def safe(text: object) -> str:
 def _escape(char: str) -> str:
     code = ord(char)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """``value`` as JSON that reads back as it was and steers no terminal: what ``safe`` escapes is escaped as JSON does."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    # Outside of strings JSON has no such character but the line ends that we asked for.
+    return "".join(_json_escape(c) if c != "\n" and unicodedata.category(c) in _NUMBERS else c for c in text)
+
+
+def _json_escape(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else json.dumps(char)[1:-1]
 
 
 def width(text: str) -> int:
