@@ -150,6 +150,7 @@ def test_a_killed_agent_leaves_a_will_and_the_next_life_says_so(lab: Rig, county
     county.wait_for(lambda c: kept <= set(c.samples()), "what the killed life left behind is sent")
 
 
+@pytest.mark.slow
 def test_a_backlog_goes_after_live_in_answered_pieces(lab: Rig, county: County, broker: Broker) -> None:
     broker.stop()
     agent = lab.agent(SITE, sample_interval_s=0.1)
@@ -166,6 +167,7 @@ def test_a_backlog_goes_after_live_in_answered_pieces(lab: Rig, county: County, 
     assert county.reports[0].header.connection > 1, "each attempt has its own number"
 
 
+@pytest.mark.slow
 def test_a_county_that_stores_and_says_nothing_gets_live_reports_only(lab: Rig, county: County, broker: Broker) -> None:
     county.answering = False
     broker.stop()
@@ -333,7 +335,7 @@ def test_reports_go_over_tls(tmp_path: Path) -> None:
         ("another-name", "Hostname mismatch"),
         ("another-authority", "unable to get local issuer certificate"),
         ("expired", "certificate has expired"),
-        ("no-tls-there", "127.0.0.1" and "localhost:"),
+        ("no-tls-there", "localhost:"),
     ],
 )
 def test_a_broker_that_can_not_be_trusted_is_not_spoken_to(tmp_path: Path, case: str, why: str) -> None:
