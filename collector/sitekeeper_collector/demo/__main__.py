@@ -130,7 +130,8 @@ def _run(options: argparse.Namespace, screen: Screen, stopping: threading.Event)
     screen.tell(
         say("result_ok" if right else "result_bad", lang, held=snapshot.held, stored=snapshot.stored, missing=snapshot.missing)
     )
-    screen.tell(f"{say('look', lang)}  sitekeeper-collector samples --config {cast.layout.collector_config} --limit 5")
+    command = Path(sys.executable).with_name("sitekeeper-collector")
+    screen.tell(f"{say('look', lang)}  {command} samples --config {cast.layout.collector_config} --limit 5")
     return 0 if right else 1
 
 

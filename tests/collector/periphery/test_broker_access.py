@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import paho.mqtt.client as mqtt
 import pytest
+import trustme
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from sitekeeper_collector.broker import folder, mosquitto, passwords
@@ -295,3 +296,26 @@ def test_we_read_what_mosquitto_passwd_writes(tmp_path: Path) -> None:
     subprocess.run(["mosquitto_passwd", "-U", str(file)], check=True, capture_output=True)
     stored = passwords.parse_file(file.read_text())
     assert passwords.fits("one", stored["a"]) and not passwords.fits("two", stored["a"])
+
+
+def test_the_generated_tls_listener_takes_logins_over_tls_only(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    files = brokers.TlsFiles(tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "ca.pem")
+    port = free_port()
+    plan = mosquitto.BrokerPlan(tmp_path / "etc", tmp_path, tls=mosquitto.Tls(files.certificate, files.key), tls_port=port)
+    folder.write(plan, ["s1"])
+    text = (plan.folder / "mosquitto.conf").read_text()
+    with brokers.mosquitto(tmp_path / "run", config_text=text, port=port, tls=files):
+        assert brokers.answers("127.0.0.1", port, files.authority) and not brokers.answers("127.0.0.1", port)
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="s1", protocol=V5)
+        client.tls_set(ca_certs=str(files.authority))
+        client.username_pw_set("s1", _password(Place(plan, port, "mosquitto"), "s1"))
+        client.connect("localhost", port)
+        client.loop_start()
+        wait_until(client.is_connected, "the site is in")
+        client.disconnect()
+        client.loop_stop()
