@@ -70,6 +70,19 @@ def place(wall_ms: int, boottime_ms: int, arrival: Arrival, clock: KnownClock | 
     return Placed(None, Placement.HELD, not_after)
 
 
+def exact_shift(arrival: Arrival, clock: KnownClock | None) -> int | None:
+    """What to add to boot times to place a report's samples exactly, all alike; ``None`` if each must be looked at.
+
+    For samples of the sending boot that were not taken after the sending: for these, bound and exact instant run parallel.
+    """
+    if clock is None or not arrival.same_boot:
+        return None
+    to_bound = arrival.received_ms - arrival.sent_boottime_ms
+    if clock.offset_ms > to_bound + allowance(clock):
+        return None
+    return min(clock.offset_ms, to_bound)
+
+
 def bound(boottime_ms: int, arrival: Arrival) -> int:
     """The latest instant, in server time, at which a sample can have been taken."""
     if not arrival.same_boot:

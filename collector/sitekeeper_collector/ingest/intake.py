@@ -18,6 +18,7 @@ from sitekeeper_collector.store.findings import DUPLICATE_IDENTITY, FOREIGN_TOPI
 from sitekeeper_collector.store.quarantine import Quarantined
 from sitekeeper_collector.store.samples import DropRow
 from sitekeeper_collector.store.working import ClockRecord, RunRecord, SiteRecord, Working
+from sitekeeper_protocol import RELEASED_MS
 from sitekeeper_protocol.codec import pack_sample
 from sitekeeper_protocol.messages import Header, Report, Status
 from sitekeeper_protocol.topics import Address
@@ -239,31 +240,25 @@ class Intake:
 
     def _store(self, site: str, report: Report, message: Inbound, new: list[Span], clock: ClockRecord) -> None:
         header, boot, received_ms = report.header, report.boot, message.received_ms
-        arrival = Arrival(received_ms, report.sent_boottime_ms, report.sent_boot == boot, not header.backlog)
-        known, place, run, first = clock.clock, placement.place, header.run, header.first
-        rows = self.samples
+        sent_ms = report.sent_boottime_ms
+        arrival = Arrival(received_ms, sent_ms, report.sent_boot == boot, not header.backlog)
+        known, run, first, rows = clock.clock, header.run, header.first, self.samples
+        shift = placement.exact_shift(arrival, known)
+        to_bound = received_ms - sent_ms
         unplaced = False
         for a, b in new:
             for sample in report.samples[a - first : b - first + 1]:
-                wall_ms, boottime_ms = sample.wall_ms, sample.boottime_ms
-                placed_ms, how, not_after_ms = place(wall_ms, boottime_ms, arrival, known)
-                how_text = how.value
-                if how_text != _EXACT:
-                    unplaced = True
+                wall_ms, at_ms = sample.wall_ms, sample.boottime_ms
+                if shift is not None and at_ms <= sent_ms and at_ms + shift >= RELEASED_MS:
+                    placed_ms: int | None = at_ms + shift
+                    how, not_after_ms = _EXACT, at_ms + to_bound
+                else:
+                    placed_ms, placed_by, not_after_ms = placement.place(wall_ms, at_ms, arrival, known)
+                    how = placed_by.value
+                    unplaced |= how != _EXACT
+                record = pack_sample(sample)
                 rows.append(
-                    (
-                        site,
-                        run,
-                        sample.sequence,
-                        boot,
-                        wall_ms,
-                        boottime_ms,
-                        placed_ms,
-                        how_text,
-                        not_after_ms,
-                        received_ms,
-                        pack_sample(sample),
-                    )
+                    (site, run, sample.sequence, boot, wall_ms, at_ms, placed_ms, how, not_after_ms, received_ms, record)
                 )
         if unplaced and not clock.unplaced:
             clock.unplaced = True

@@ -26,6 +26,7 @@ from sitekeeper_protocol.topics import Address, Leaf
 
 log = logging.getLogger(__name__)
 RELEASED_AT_ONCE = 100
+_GROUP = 16
 
 
 class _Item(NamedTuple):
@@ -124,10 +125,12 @@ class Ingest:
             intake = Intake(self._working, connection, now_ms)
             beat, letters = self._sort(items, intake)
             known = held.registered(connection, {letter.address.site for letter in letters})
-            contents = self._read(letters, known, intake, connection)
-            self._prefetch(connection, contents)
-            for letter, content in contents:
-                self._take(intake, letter, content)
+            # In small groups: what was decoded is stored and forgotten while it is still in the processor's cache.
+            for at in range(0, len(letters), _GROUP):
+                contents = self._read(letters[at : at + _GROUP], known, intake, connection)
+                self._prefetch(connection, contents)
+                for letter, content in contents:
+                    self._take(intake, letter, content)
             self._write(connection, intake, now_ms)
             self._keep_sight(connection, beat)
             held.let_go(connection, [item.held_id for item in items if item.held_id is not None])

@@ -85,6 +85,25 @@ def test_no_clock_however_wrong_puts_a_sample_into_the_future_or_before_the_rele
         assert RELEASED_MS <= placed.placed_ms <= placed.not_after_ms
 
 
+@given(
+    before_ms=st.integers(0, 40 * DAY),
+    sent_ms=st.integers(0, 40 * DAY),
+    queued_ms=st.integers(-DAY, DAY),
+    error_ms=st.integers(0, 30_000),
+    off_ms=st.integers(-DAY, 40 * DAY),
+)
+def test_placing_a_whole_report_alike_is_placing_each_of_its_samples(
+    before_ms: int, sent_ms: int, queued_ms: int, error_ms: int, off_ms: int
+) -> None:
+    arrival = Arrival(RELEASED_MS + 50 * DAY + sent_ms + queued_ms, sent_ms, same_boot=True, live=True)
+    clock = KnownClock(RELEASED_MS + 50 * DAY + off_ms, error_ms, sent_ms)
+    shift = placement.exact_shift(arrival, clock)
+    each = placement.place(0, sent_ms - before_ms, arrival, clock)
+    assert (shift is not None) == (each.placement is Placement.EXACT)
+    if shift is not None:
+        assert sent_ms - before_ms + shift == each.placed_ms
+
+
 @given(age_ms=st.integers(0, 21 * DAY), ppm=st.integers(-100, 100))
 def test_an_oscillator_at_the_edge_drifts_less_than_its_bound(age_ms: int, ppm: int) -> None:
     """A sample of three weeks ago by today's clock of the same boot is off by at most 100 ppm of its age."""
