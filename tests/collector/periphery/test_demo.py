@@ -39,7 +39,7 @@ def _processes_of(folder: Path) -> list[str]:
 @pytest.mark.processes
 def test_the_demo_cuts_the_line_loses_nothing_and_leaves_nothing_running(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    done = subprocess.run(_command(folder, "--seconds", "14", "--lang", "en"), capture_output=True, text=True, timeout=240)
+    done = subprocess.run(_command(folder, "--seconds", "40", "--lang", "en"), capture_output=True, text=True, timeout=240)
     logs = "\n".join(file.read_text() for file in folder.glob("*.log"))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs}"
     assert done.stderr == ""

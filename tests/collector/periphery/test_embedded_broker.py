@@ -106,40 +106,6 @@ def test_an_mqtt_5_connect_is_refused_as_an_unsupported_version(broker: Embedded
     assert "Unsupported protocol version" in reasons
 
 
-def test_what_waited_for_a_session_arrives_with_the_retain_flag_though_nobody_retained_it(
-    broker: EmbeddedBroker, tmp_path: Path
-) -> None:
-    """So a reader must not take the flag of a report for its age."""
-    collector_file, site_file = folder.collector_password_file(tmp_path), folder.site_password_file(tmp_path, "s1")
-    password = folder.read_password(collector_file)
-    assert password is not None
-    site = _connect(broker, site_file, "s1")
-    got: list[tuple[bytes, bool]] = []
-
-    def round_trip() -> bool:
-        """Leave, let the site report, come back; what the site sends before the broker sees us leave comes unflagged."""
-        away = _connect(broker, collector_file, "collector", clean=False)
-        granted: list[int] = []
-        away.on_subscribe = lambda *_: granted.append(1)
-        away.subscribe("sk/v1/+/+/report", 1)
-        wait_until(lambda: granted, "subscribed")
-        _leave(away)
-        for _ in range(20):
-            site.publish("sk/v1/a/s1/report", b"live", qos=1).wait_for_publish(10)
-        back = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="collector", clean_session=False)
-        back.username_pw_set("collector", password)
-        back.on_message = lambda _c, _d, message: got.append((bytes(message.payload), message.retain))
-        back.connect(HOST, broker.port)
-        back.loop_start()
-        before = len(got)
-        wait_until(lambda: len(got) > before, "a queued report arrives")
-        _leave(back)
-        return (b"live", True) in got
-
-    wait_until(round_trip, "a report that nobody retained arrives with the flag")
-    _leave(site)
-
-
 @pytest.mark.slow
 def test_a_message_without_puback_for_five_seconds_is_never_sent_again(broker: EmbeddedBroker, tmp_path: Path) -> None:
     """So the broker's acknowledgement proves nothing to a site, and receipts must."""
