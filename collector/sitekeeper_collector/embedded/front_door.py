@@ -6,6 +6,7 @@ waits for bytes that never come instead of refusing. So the version is looked at
 
 import asyncio
 import contextlib
+from typing import Any
 
 from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
 from amqtt.broker import Broker
@@ -20,8 +21,23 @@ _UNSUPPORTED_VERSION_5 = bytes([0x20, 3, 0, 0x84, 0])
 """CONNACK of MQTT 5 (section 3.2): no session, reason 0x84 "Unsupported Protocol Version", no properties."""
 
 
+class _SteadyDict(dict[str, Any]):
+    """A dict whose items may change while they are walked through.
+
+    amqtt walks its subscriptions and awaits on the way; one that comes meanwhile would end its broadcasting with a
+    RuntimeError, and the message with it.
+    """
+
+    def items(self) -> Any:
+        return list(super().items())
+
+
 class FrontDoorBroker(Broker):  # type: ignore[misc]  # amqtt has no types
     """amqtt with what it lacks at the moment of connecting."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._subscriptions: dict[str, Any] = _SteadyDict()
 
     @property
     def bound_port(self) -> int:
