@@ -9,6 +9,8 @@ DEV := .venv/.dev-stamp
 TEST_PROGRAMS := mosquitto:mosquitto mosquitto_passwd:mosquitto mosquitto_pub:mosquitto-clients faketime:faketime \
 	dnsmasq:dnsmasq-base nft:nftables ip:iproute2
 
+PIN := --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
+
 export PYTHON
 
 .DEFAULT_GOAL := help
@@ -37,8 +39,8 @@ bench: $(DEV) test-programs ## every figure that the README claims
 
 pins: ## pin requirements/*.in anew (needs uv)
 	@command -v uv >/dev/null || { echo "MISSING: uv    Get it with:  pipx install uv" >&2; exit 1; }
-	cd requirements && for name in agent run dev; do uv pip compile --quiet --generate-hashes --no-emit-index-url \
-		--no-header --universal --python-version 3.11 $$name.in -o $$name.txt; done
+	cd requirements && uv pip compile $(PIN) run.in -o run.txt && for name in agent dev; do \
+		uv pip compile $(PIN) -c run.txt $$name.in -o $$name.txt; done
 
 clean: ## take away what make has made (.venv, caches, var/)
 	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
