@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sitekeeper_collector.cli_common import CliError, config_argument, load_settings, opened, positive, span_s
 from sitekeeper_collector.cli_text import identity, instant, json_text, table
 from sitekeeper_collector.store import queries
-from sitekeeper_protocol.codec import to_builtins, unpack_sample
+from sitekeeper_protocol.codec import to_builtins
 from sitekeeper_protocol.messages import Sample
 from sitekeeper_protocol.vocabulary import METRICS, Method, Metric, Reason, Rung, State, from_wire, metric_name
 
@@ -101,13 +101,9 @@ def run_samples(args: argparse.Namespace) -> int:
     return 0
 
 
-def _unpacked(row: queries.SampleRecord) -> Sample:
-    return unpack_sample(row.record, sequence=row.sequence, wall_ms=row.wall_ms, boottime_ms=row.boottime_ms)
-
-
 def _lines(rows: list[queries.SampleRecord], metrics: frozenset[int] | None) -> Iterator[tuple[object, ...]]:
     for row in rows:
-        sample = _unpacked(row)
+        sample = row.content()
         head = (row.site, instant(row.placed_ms), row.placement, identity(row.run), row.sequence)
         for value in values_of(sample, metrics):
             shown = value.word or f"{value.value:g}"
@@ -120,7 +116,7 @@ def _lines(rows: list[queries.SampleRecord], metrics: frozenset[int] | None) -> 
 
 
 def _as_json(row: queries.SampleRecord, metrics: frozenset[int] | None) -> dict[str, Any]:
-    sample = _unpacked(row)
+    sample = row.content()
     return {
         "site": row.site,
         "run": identity(row.run),

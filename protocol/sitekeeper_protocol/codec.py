@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from sitekeeper_protocol import WIRE_VERSION
-from sitekeeper_protocol.columns import MAX_VALUE, deltas, rows, times, undelta
+from sitekeeper_protocol.columns import MAX_VALUE, deltas, times
 from sitekeeper_protocol.dictionary import BODY_V1
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.messages import (
@@ -43,6 +43,7 @@ from sitekeeper_protocol.messages import (
     UnknownEvent,
     VerdictEvent,
 )
+from sitekeeper_protocol.opened import Contents, OpenedReport, Sent, within
 
 MAX_REPORT_BYTES = 256 * 1024
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -98,6 +99,16 @@ class _Body(Struct, array_like=True, frozen=True):
     drops: Annotated[list[Drop], Meta(max_length=256)]
 
 
+_SmallDelta = Annotated[int, Meta(ge=-(2**42), le=2**42)]
+"""Whatever number of these stands in a column, no sum of them exceeds ``MAX_VALUE``."""
+
+
+class _CalmBody(_Body, array_like=True, frozen=True):
+    """A body as nearly all are: the decoder's own bounds show that no value of a series is too large."""
+
+    columns: Annotated[list[Annotated[list[_SmallDelta | None], Meta(max_length=MAX_SAMPLES + 2)]], Meta(max_length=MAX_SERIES)]
+
+
 class _StoredSample(Struct, array_like=True, frozen=True):
     values: list[tuple[SeriesKey, int]]
     events: list[Raw]
@@ -118,6 +129,7 @@ _KNOWN_TAGS = frozenset({1, 2, 3, 4, 5})
 _encode = msgspec.msgpack.Encoder().encode
 _decode_header = msgspec.msgpack.Decoder(_WireHeader).decode
 _decode_frame = msgspec.msgpack.Decoder(_Frame).decode
+_decode_calm_body = msgspec.msgpack.Decoder(_CalmBody).decode
 _decode_body = msgspec.msgpack.Decoder(_Body).decode
 _decode_version = msgspec.msgpack.Decoder(_AnyVersion).decode
 _decode_event = msgspec.msgpack.Decoder(_KnownEvent).decode
@@ -251,43 +263,46 @@ def decode_header(payload: bytes) -> Header:
 
 def decode_report(payload: bytes) -> Report:
     """A report from its bytes, at most 256 KiB of them. Raises ``ProtocolError`` for whatever is not a whole report."""
+    return open_report(payload).report()
+
+
+def open_report(payload: bytes) -> OpenedReport:
+    """``decode_report`` for a reader that may not want every sample: all is checked, little is built."""
     _check_version(payload, "report", MAX_REPORT_BYTES)
     frame = _guarded(_decode_frame, payload, "report", MAX_REPORT_BYTES)
     header = _header(frame)
-    body = _guarded(_decode_body, _unpack(frame), "report body", MAX_BODY_BYTES)
+    body = _read_body(_unpack(frame))
     count = header.count
-    boottimes = times(body.boottimes, count, body.sent_boottime_ms, "boot times")
-    offsets = times(body.wall_offsets, count, body.sent_wall_offset_ms, "wall clock offsets")
-    values = _sample_values(body, count)
-    events = _sample_events(body, count)
-    facts: dict[int, dict[str, Scalar]] = {}
-    for at, some in body.facts:
-        if not 0 <= at < count:
-            raise ProtocolError("malformed", f"facts of sample {at} of {count}")
-        facts.setdefault(at, {}).update(some)
-    samples = tuple(
-        Sample(
-            sequence=header.first + at,
-            wall_ms=boottimes[at] + offsets[at],
-            boottime_ms=boottimes[at],
-            values=values[at],
-            events=tuple(events[at]) if at in events else (),
-            facts=facts.get(at) or {},
-        )
-        for at in range(count)
+    contents = Contents(
+        boottimes_ms=times(body.boottimes, count, body.sent_boottime_ms, "boot times"),
+        wall_offsets_ms=times(body.wall_offsets, count, body.sent_wall_offset_ms, "wall clock offsets"),
+        instances=body.instances,
+        columns=body.columns,
+        events=_sample_events(body, count) if body.events else {},
+        facts=_sample_facts(body, count) if body.facts else {},
     )
+    _check_columns(body, count)
     _check_drops(body.drops)
-    return Report(
-        header=header,
+    sent = Sent(
         boot=body.boot,
         sent_boot=body.boot if body.sent_boot is None else body.sent_boot,
         sent_wall_ms=body.sent_boottime_ms + body.sent_wall_offset_ms,
         sent_boottime_ms=body.sent_boottime_ms,
         next_within_s=body.next_within_s,
         clock=_shifted(body.clock, body.sent_wall_offset_ms),
-        samples=samples,
         drops=tuple(body.drops),
     )
+    return OpenedReport(header, sent, contents)
+
+
+def _read_body(packed: bytes) -> _Body:
+    try:
+        return _decode_calm_body(packed)
+    except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, ValueError, RecursionError):
+        body: _Body = _guarded(_decode_body, packed, "report body", MAX_BODY_BYTES)
+    if not all(within(column, MAX_VALUE) for column in body.columns):
+        raise ProtocolError("malformed", "a column holds a value beyond ±2^53")
+    return body
 
 
 def _header(wire: _WireHeader) -> Header:
@@ -322,38 +337,33 @@ def _unpack(frame: _Frame) -> bytes:
     return body
 
 
-def _sample_values(body: _Body, count: int) -> list[dict[SeriesKey, int]]:
-    keys: list[SeriesKey] = []
-    whole: list[list[int]] = []
-    gappy: list[tuple[SeriesKey, list[int | None]]] = []
-    instances, zeros, most = body.instances, [0] * count, count + 2
+def _check_columns(body: _Body, count: int) -> None:
+    instances, most = len(body.instances), count + 2
     for column in body.columns:
         length = len(column)
         if not 2 <= length <= most:
             raise ProtocolError("malformed", f"a column of {length} numbers for {count} samples")
         metric, at = column[0], column[1]
-        if metric is None or not 0 < metric <= MAX_METRIC or at is None or not 0 <= at < len(instances):
-            raise ProtocolError("malformed", f"a column of metric {metric}, instance {at} of {len(instances)}")
-        if None in column:
-            gappy.append(((metric, instances[at]), undelta(column[2:], count, "a column")))
-        else:
-            keys.append((metric, instances[at]))
-            whole.append(column[2:] + zeros[length - 2 :])  # type: ignore[arg-type]
-    values = rows(keys, whole, count)
-    for key, filled in gappy:
-        for row, value in zip(values, filled, strict=True):
-            if value is not None:
-                row[key] = value
-    return values
+        if metric is None or not 0 < metric <= MAX_METRIC or at is None or not 0 <= at < instances:
+            raise ProtocolError("malformed", f"a column of metric {metric}, instance {at} of {instances}")
 
 
-def _sample_events(body: _Body, count: int) -> dict[int, list[Event]]:
+def _sample_events(body: _Body, count: int) -> dict[int, tuple[Event, ...]]:
     events: dict[int, list[Event]] = {}
     for at, raw in body.events:
         if not 0 <= at < count:
             raise ProtocolError("malformed", f"an event of sample {at} of {count}")
         events.setdefault(at, []).append(_event(bytes(raw)))
-    return events
+    return {at: tuple(some) for at, some in events.items()}
+
+
+def _sample_facts(body: _Body, count: int) -> dict[int, dict[str, Scalar]]:
+    facts: dict[int, dict[str, Scalar]] = {}
+    for at, some in body.facts:
+        if not 0 <= at < count:
+            raise ProtocolError("malformed", f"facts of sample {at} of {count}")
+        facts.setdefault(at, {}).update(some)
+    return facts
 
 
 def _event(raw: bytes) -> Event:

@@ -47,7 +47,7 @@ def store(opening: Open) -> Iterator[Store]:
 
 
 def _sample(sequence: int, *, run: int = LARGEST, placed_ms: int | None = None, boot: int = 9) -> SampleRow:
-    return SampleRow("v1", run, sequence, boot, 0, sequence * 1000, placed_ms, "held", NOW, NOW, b"\x00\xff")
+    return SampleRow("v1", run, sequence, boot, 0, sequence * 1000, placed_ms, "held", NOW, NOW, 1)
 
 
 def _count(store: Store) -> int:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sitekeeper_collector.store.samples import content
 from sitekeeper_protocol import codec
 from sitekeeper_protocol.messages import Sample
 from support.wait import wait_until
@@ -181,11 +182,14 @@ class Collector(Process):
 
     def stored(self, site: str) -> dict[Key, Taken]:
         """Every stored sample of a site. Fails if one is there twice."""
-        rows = self.rows("SELECT run, sequence, wall_ms, boottime_ms, record FROM samples WHERE site = ?", site)
-        found = {
-            (run, sequence): _taken(codec.unpack_sample(record, sequence=sequence, wall_ms=wall, boottime_ms=boot))
-            for run, sequence, wall, boot, record in rows
-        }
+        rows = self.rows(
+            "SELECT s.run, s.sequence, s.wall_ms, s.boottime_ms, r.payload FROM samples s "
+            "LEFT JOIN reports r ON r.site = s.site AND r.run = s.run AND r.first = s.report WHERE s.site = ?",
+            site,
+        )
+        found = {(run, sequence): _taken(content(payload, sequence)) for run, sequence, _, _, payload in rows}
+        clocks = {(run, sequence): (wall_ms, boottime_ms) for run, sequence, wall_ms, boottime_ms, _ in rows}
+        assert all(clocks[key] == (sample.wall_ms, sample.boottime_ms) for key, sample in found.items())
         assert len(found) == len(rows), "a sample is stored twice"
         return found
 

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 
 from sitekeeper_collector.ingest.messages import Inbound, Outbound
 from sitekeeper_collector.ingest.pipeline import Ingest
-from sitekeeper_collector.store import tables
+from sitekeeper_collector.store import queries, tables
 from sitekeeper_collector.store.engine import Store, open_store
 from sitekeeper_protocol import RELEASED_MS, WIRE_VERSION, codec, topics
 from sitekeeper_protocol.messages import Clock, Drop, Header, Presence, Receipt, Report, Sample, Status
@@ -130,6 +130,12 @@ class Bench:
         wanted = [found.c[name] for name in columns]
         with self.store.read() as connection:
             return [tuple(row) for row in connection.execute(select(*wanted).order_by(*wanted))]
+
+    def contents(self) -> dict[tuple[str, int, int], Sample]:
+        """Every stored sample by (site, run, sequence)."""
+        with self.store.read() as connection:
+            found = queries.samples(connection, site=None, since_ms=-(2**62), limit=2**31)
+        return {(row.site, row.run, row.sequence): row.content() for row in found}
 
     def tally(self, name: str) -> int:
         """A counter that stays."""

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from sitekeeper_collector.store import queries
 from sitekeeper_collector.store.engine import Store
-from sitekeeper_protocol.codec import unpack_sample
 from sitekeeper_protocol.messages import Sample
 
 
@@ -33,9 +32,7 @@ def take(store: Store, site: str, agent_state: Path) -> Snapshot:
     told = _agent_status(agent_state)
     row = rows[0] if rows else None
     return Snapshot(
-        newest=unpack_sample(row.record, sequence=row.sequence, wall_ms=row.wall_ms, boottime_ms=row.boottime_ms)
-        if row
-        else None,
+        newest=row.content() if row else None,
         newest_ms=row.placed_ms if row else None,
         stored=sum(run.samples for run in runs),
         last=runs[0].last if runs else 0,

@@ -19,8 +19,8 @@ from sitekeeper_collector.store.quarantine import Quarantined
 from sitekeeper_collector.store.samples import DropRow
 from sitekeeper_collector.store.working import ClockRecord, RunRecord, SiteRecord, Working
 from sitekeeper_protocol import RELEASED_MS
-from sitekeeper_protocol.codec import pack_sample
-from sitekeeper_protocol.messages import Header, Report, Status
+from sitekeeper_protocol.messages import Header, Status
+from sitekeeper_protocol.opened import OpenedReport
 from sitekeeper_protocol.topics import Address
 
 _CLOCK_MOVED_MS = 1000
@@ -69,6 +69,7 @@ class Intake:
         self._connection = connection
         self._now_ms = now_ms
         self.samples: list[tuple[object, ...]] = []
+        self.reports: list[tuple[object, ...]] = []
         self.drops: list[DropRow] = []
         self.learned: dict[tuple[str, int], Learned] = {}
         self.findings: list[Finding] = []
@@ -78,10 +79,10 @@ class Intake:
 
     # --- messages ------------------------------------------------------------------------------------------------------
 
-    def take_report(self, address: Address, message: Inbound, report: Report) -> None:
+    def take_report(self, address: Address, message: Inbound, report: OpenedReport) -> None:
         """A report of a known site."""
         header, site = report.header, address.site
-        run = self._run(site, header.run, report.boot, message.received_ms)
+        run = self._run(site, header.run, report.sent.boot, message.received_ms)
         try:
             new = run.coverage.store(header.first, header.last) if header.count else []
         except TooScattered as err:
@@ -96,7 +97,7 @@ class Intake:
         if heard is None:
             heard = self.heard[site] = Heard(address.area)
         heard.note(header)
-        for drop in report.drops:
+        for drop in report.sent.drops:
             heard.runs.setdefault(drop.run, [])
         state = self._site(address, message.received_ms)
         if not header.backlog:
@@ -187,14 +188,14 @@ class Intake:
             run.last_live_ms = max(run.last_live_ms or 0, message.received_ms)
             run.config_revision = header.config_revision
 
-    def _book_drops(self, run: RunRecord, report: Report) -> None:
+    def _book_drops(self, run: RunRecord, report: OpenedReport) -> None:
         """What the agent no longer holds: what it declares, and all below the oldest that it holds."""
         header = report.header
         # A sample that is being sent is held, whatever else is said.
         oldest = min(header.oldest, header.first)
         if run.coverage.stored.through < oldest - 1:
             self._drop(run, 1, oldest - 1, _BELOW_OLDEST)
-        for drop in report.drops:
+        for drop in report.sent.drops:
             of = run if drop.run == run.run else self._run(run.site, drop.run, 0, self._now_ms)
             self._drop(of, drop.first, drop.last, drop.reason if 0 <= drop.reason < 2**31 else _BELOW_OLDEST)
 
@@ -219,36 +220,40 @@ class Intake:
         heard.note(header)
         heard.refused.append((header.run, header.number))
 
-    def _learn(self, site: str, report: Report) -> ClockRecord:
+    def _learn(self, site: str, report: OpenedReport) -> ClockRecord:
         """The clock of the samples' boot after this report; boots whose waiting samples it places are noted."""
-        record = self._clock(site, report.boot)
-        told = report.clock
+        sent = report.sent
+        record = self._clock(site, sent.boot)
+        told = sent.clock
         if told is None or not placement.usable(told.offset_ms, told.error_ms):
             return record
-        same_boot = report.sent_boot == report.boot
-        as_of = report.sent_boottime_ms if same_boot else max((s.boottime_ms for s in report.samples), default=0)
+        same_boot = sent.sent_boot == sent.boot
+        as_of = sent.sent_boottime_ms if same_boot else max(report.boottimes_ms, default=0)
         before = record.clock
         clock = placement.better(before, KnownClock(told.offset_ms, told.error_ms, as_of))
         if clock != before:
             record.clock = clock
-            self._working.clocks.touch((site, report.boot), record)
+            self._working.clocks.touch((site, sent.boot), record)
             moved = before is None or abs(before.offset_ms - clock.offset_ms) > _CLOCK_MOVED_MS
             if record.unplaced and moved:
                 record.unplaced = False
-                self.learned[site, report.boot] = Learned(site, report.boot, clock)
+                self.learned[site, sent.boot] = Learned(site, sent.boot, clock)
         return record
 
-    def _store(self, site: str, report: Report, message: Inbound, new: list[Span], clock: ClockRecord) -> None:
-        header, boot, received_ms = report.header, report.boot, message.received_ms
-        sent_ms = report.sent_boottime_ms
-        arrival = Arrival(received_ms, sent_ms, report.sent_boot == boot, not header.backlog)
-        known, run, first, rows = clock.clock, header.run, header.first, self.samples
+    def _store(self, site: str, report: OpenedReport, message: Inbound, new: list[Span], clock: ClockRecord) -> None:
+        sent, received_ms = report.sent, message.received_ms
+        boot, sent_ms, first = sent.boot, sent.sent_boottime_ms, report.header.first
+        arrival = Arrival(received_ms, sent_ms, sent.sent_boot == boot, not report.header.backlog)
+        known, run, rows = clock.clock, report.header.run, self.samples
         shift = placement.exact_shift(arrival, known)
         to_bound = received_ms - sent_ms
+        boottimes, offsets, holds = report.boottimes_ms, report.wall_offsets_ms, new[0][0]
+        self.reports.append((site, run, holds, message.payload))
         unplaced = False
         for a, b in new:
-            for sample in report.samples[a - first : b - first + 1]:
-                wall_ms, at_ms = sample.wall_ms, sample.boottime_ms
+            for at in range(a - first, b - first + 1):
+                at_ms = boottimes[at]
+                wall_ms = at_ms + offsets[at]
                 if shift is not None and at_ms <= sent_ms and at_ms + shift >= RELEASED_MS:
                     placed_ms: int | None = at_ms + shift
                     how, not_after_ms = _EXACT, at_ms + to_bound
@@ -256,15 +261,12 @@ class Intake:
                     placed_ms, placed_by, not_after_ms = placement.place(wall_ms, at_ms, arrival, known)
                     how = placed_by.value
                     unplaced |= how != _EXACT
-                record = pack_sample(sample)
-                rows.append(
-                    (site, run, sample.sequence, boot, wall_ms, at_ms, placed_ms, how, not_after_ms, received_ms, record)
-                )
+                rows.append((site, run, first + at, boot, wall_ms, at_ms, placed_ms, how, not_after_ms, received_ms, holds))
         if unplaced and not clock.unplaced:
             clock.unplaced = True
             self._working.clocks.touch((site, boot), clock)
 
-    def _note_live(self, state: SiteRecord, report: Report, received_ms: int, new: bool) -> None:
+    def _note_live(self, state: SiteRecord, report: OpenedReport, received_ms: int, new: bool) -> None:
         header = report.header
         state.live, found = identity.judge(state.live, header.run, new_samples=new, now_ms=received_ms)
         if found is Found.DUPLICATE:
@@ -275,5 +277,5 @@ class Intake:
         state.presence = presence.hear_live_report(
             state.presence, header.run, header.connection, current=current, now_ms=received_ms
         )
-        promise = Promise(header.run, header.connection, header.number, received_ms + report.next_within_s * 1000)
+        promise = Promise(header.run, header.connection, header.number, received_ms + report.sent.next_within_s * 1000)
         state.promise = presence.renew(state.promise, promise, current=current)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from sitekeeper_protocol import codec, topics
 from sitekeeper_protocol.errors import ProtocolError
-from sitekeeper_protocol.messages import Header, Report, Result, Status
+from sitekeeper_protocol.messages import Header, Result, Status
+from sitekeeper_protocol.opened import OpenedReport
 from sitekeeper_protocol.topics import Address, Leaf
 
 
@@ -35,7 +36,7 @@ class Refusal(NamedTuple):
 
 FOREIGN = "foreign_topic"
 POISON = "poison"
-Content = Report | Status | Result | Refusal
+Content = OpenedReport | Status | Result | Refusal
 
 address_of = lru_cache(maxsize=65536)(topics.parse)
 """``topics.parse``, remembered: a site's topics come again and again."""
@@ -46,7 +47,7 @@ def read(address: Address, payload: bytes) -> Content:
     """What a message from an agent says. Never raises for what the payload holds."""
     try:
         if address.leaf is Leaf.REPORT:
-            report = codec.decode_report(payload)
+            report = codec.open_report(payload)
             if report.header.site_check != check_of(address.site):
                 return _foreign(address)
             return report

@@ -21,7 +21,8 @@ from sitekeeper_collector.store.engine import Store, current_epoch
 from sitekeeper_collector.store.errors import StoreUnavailable
 from sitekeeper_collector.store.working import Working
 from sitekeeper_protocol.errors import ProtocolError
-from sitekeeper_protocol.messages import Report, Status
+from sitekeeper_protocol.messages import Status
+from sitekeeper_protocol.opened import OpenedReport
 from sitekeeper_protocol.topics import Address, Leaf
 
 log = logging.getLogger(__name__)
@@ -207,14 +208,14 @@ class Ingest:
 
     def _prefetch(self, connection: Connection, contents: Sequence[tuple[_Letter, messages.Content]]) -> None:
         """Bring what most messages need into memory with three SELECTs at most."""
-        reports = [(letter.address.site, content) for letter, content in contents if isinstance(content, Report)]
+        reports = [(letter.address.site, content) for letter, content in contents if isinstance(content, OpenedReport)]
         self._working.runs.load(connection, {(site, report.header.run) for site, report in reports})
-        self._working.clocks.load(connection, {(site, report.boot) for site, report in reports})
+        self._working.clocks.load(connection, {(site, report.sent.boot) for site, report in reports})
         self._working.sites.load(connection, {letter.address.site for letter, _ in contents})
 
     def _take(self, intake: Intake, letter: _Letter, content: messages.Content) -> None:
         message, address = letter.item.message, letter.address
-        if isinstance(content, Report):
+        if isinstance(content, OpenedReport):
             intake.take_report(address, message, content)
         elif isinstance(content, Status):
             intake.take_status(address, message, content)
@@ -225,6 +226,7 @@ class Ingest:
 
     def _write(self, connection: Connection, intake: Intake, now_ms: int) -> None:
         self._working.save(connection)
+        samples.add_reports(connection, intake.reports)
         samples.add_samples(connection, intake.samples)
         samples.add_drops(connection, intake.drops)
         for learned in intake.learned.values():

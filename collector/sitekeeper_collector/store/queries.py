@@ -5,6 +5,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select
 
 from sitekeeper_collector.store import tables
+from sitekeeper_collector.store.samples import content
+from sitekeeper_protocol.messages import Sample
 
 
 class UnknownSite(NamedTuple):
@@ -19,7 +21,7 @@ class UnknownSite(NamedTuple):
 
 
 class SampleRecord(NamedTuple):
-    """A stored sample; ``codec.unpack_sample`` reads ``record``."""
+    """A stored sample; ``payload`` is the report that holds its values."""
 
     site: str
     run: int
@@ -29,7 +31,11 @@ class SampleRecord(NamedTuple):
     placed_ms: int | None
     placement: str
     received_ms: int
-    record: bytes
+    payload: bytes
+
+    def content(self) -> Sample:
+        """What was measured. Raises ``ProtocolError`` if the bytes were damaged."""
+        return content(self.payload, self.sequence)
 
 
 class FindingRecord(NamedTuple):
@@ -78,13 +84,18 @@ def last_heard(connection: Connection) -> dict[str, int]:
 
 def samples(connection: Connection, *, site: str | None, since_ms: int, limit: int) -> list[SampleRecord]:
     """Samples received since ``since_ms``, the newest first: by when they were taken, as far as that is known."""
-    table = tables.samples
-    query = select(*(table.c[name] for name in SampleRecord._fields)).where(table.c.received_ms >= since_ms)
+    table, reports = tables.samples, tables.reports
+    its_report = (reports.c.site == table.c.site) & (reports.c.run == table.c.run) & (reports.c.first == table.c.report)
+    query = (
+        select(*(table.c[name] for name in SampleRecord._fields[:-1]), reports.c.payload)
+        .select_from(table.join(reports, its_report))
+        .where(table.c.received_ms >= since_ms)
+    )
     if site is not None:
         query = query.where(table.c.site == site)
     newest = func.coalesce(table.c.placed_ms, table.c.not_after_ms).desc()
     rows = connection.execute(query.order_by(newest, table.c.site, table.c.run, table.c.sequence.desc()).limit(limit))
-    return [SampleRecord(*row) for row in rows]
+    return [SampleRecord._make(row) for row in rows]
 
 
 def findings(connection: Connection, *, closed_too: bool = False) -> list[FindingRecord]:

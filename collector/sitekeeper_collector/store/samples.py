@@ -1,14 +1,18 @@
 """Samples and drops into the store, and samples into the right time once a clock is known."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, select, update
 
 from sitekeeper_collector.domain.placement import KnownClock, Placement, allowance
-from sitekeeper_collector.store.statements import insert_into
-from sitekeeper_collector.store.tables import drops, runs, samples
+from sitekeeper_collector.store.statements import insert_into, insert_tuples
+from sitekeeper_collector.store.tables import drops, reports, runs, samples
 from sitekeeper_protocol import RELEASED_MS
+from sitekeeper_protocol.codec import open_report
+from sitekeeper_protocol.errors import ProtocolError
+from sitekeeper_protocol.messages import Sample
 
 
 class SampleRow(NamedTuple):
@@ -24,7 +28,16 @@ class SampleRow(NamedTuple):
     placement: str
     not_after_ms: int
     received_ms: int
-    record: bytes
+    report: int
+
+
+class ReportRow(NamedTuple):
+    """A row of ``reports``, in the order of its columns."""
+
+    site: str
+    run: int
+    first: int
+    payload: bytes
 
 
 class DropRow(NamedTuple):
@@ -39,22 +52,30 @@ class DropRow(NamedTuple):
 
 
 _insert_drops = insert_into(drops, *DropRow._fields)
-_MARKS: dict[str, str] = {}
 
 
 def add_samples(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
     """Insert samples, given as ``SampleRow`` or plain tuples in its order. A sample that is there already is an error."""
-    if not rows:
-        return
-    dialect = connection.dialect
-    sql = _MARKS.get(dialect.name)
-    if sql is None:
-        # Positional whatever the driver: a tuple a row is the cheapest that there is.
-        mark = "?" if dialect.paramstyle == "qmark" else "%s"
-        columns = ", ".join(SampleRow._fields)
-        marks = ", ".join([mark] * len(SampleRow._fields))
-        sql = _MARKS[dialect.name] = f"INSERT INTO {samples.name} ({columns}) VALUES ({marks})"  # noqa: S608 - names are ours
-    connection.exec_driver_sql(sql, list(rows))
+    insert_tuples(connection, samples, SampleRow._fields, rows)
+
+
+def add_reports(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert the reports that new samples are in, given as ``ReportRow`` or plain tuples in its order."""
+    insert_tuples(connection, reports, ReportRow._fields, rows)
+
+
+@lru_cache(maxsize=16)
+def _opened(payload: bytes) -> tuple[int, tuple[Sample, ...]]:
+    report = open_report(payload)
+    return report.header.first, report.samples()
+
+
+def content(payload: bytes, sequence: int) -> Sample:
+    """A sample out of the stored report that holds it. Raises ``ProtocolError`` if the bytes were damaged."""
+    first, taken = _opened(payload)
+    if not 0 <= sequence - first < len(taken):
+        raise ProtocolError("malformed", f"sample {sequence} is not in the report that is stored for it")
+    return taken[sequence - first]
 
 
 def add_drops(connection: Connection, rows: Sequence[DropRow]) -> None:

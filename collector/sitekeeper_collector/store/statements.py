@@ -1,6 +1,7 @@
 """Statements that are compiled once and run for many rows through the driver, at a third of the usual cost per row."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -66,3 +67,16 @@ def update_by_key(table: Table) -> Many:
 def delete_by_id(table: Table) -> Many:
     """DELETE of the rows with these ids."""
     return Many(delete(table).where(table.c.id == bindparam("id")), {"id": "id"})
+
+
+def insert_tuples(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    """INSERT of tuples in the order of ``columns``: the cheapest way that there is, whatever the driver."""
+    if rows:
+        connection.exec_driver_sql(_insert_sql(table.name, tuple(columns), connection.dialect.paramstyle), list(rows))
+
+
+@lru_cache
+def _insert_sql(table: str, columns: tuple[str, ...], paramstyle: str) -> str:
+    mark = "?" if paramstyle == "qmark" else "%s"
+    names = ", ".join(f'"{name}"' for name in columns)  # "first" is a word of SQL
+    return f"INSERT INTO {table} ({names}) VALUES ({', '.join([mark] * len(columns))})"  # noqa: S608 - names are ours

@@ -120,11 +120,24 @@ samples = Table(
     Column("placement", Text, nullable=False),
     Column("not_after_ms", BigInteger, nullable=False),
     Column("received_ms", BigInteger, nullable=False),
-    Column("record", LargeBinary, nullable=False),
+    Column("report", BigInteger, nullable=False),
     Index(None, "site", "placed_ms"),
+    # On SQLite the rows live in the primary key itself: half the pages to write for each sample.
+    sqlite_with_rowid=False,
 )
 """Every sample once. ``wall_ms`` and ``boottime_ms`` are the site's own clocks, ``placed_ms`` the collector's judgement,
-``placement`` how it came about (``domain.placement``), ``record`` what ``codec.pack_sample`` made."""
+``placement`` how it came about (``domain.placement``), ``report`` is ``reports.first`` of the report that holds its values."""
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+"""Reports as they came, each with at least one sample that no report before it had brought. ``first``: the lowest of these;
+a sample is new only once, so that there is one report to a key."""
 
 drops = Table(
     "drops",

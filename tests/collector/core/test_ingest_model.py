@@ -161,12 +161,14 @@ class County(RuleBasedStateMachine):
 
     @invariant()
     def what_is_stored_is_what_was_delivered(self) -> None:
-        rows = self.at.rows("samples", "site", "run", "sequence", "wall_ms", "boottime_ms", "record")
+        rows = self.at.rows("samples", "site", "run", "sequence", "wall_ms", "boottime_ms")
         assert len(rows) == len(self.stored)
-        for site, run, sequence, wall_ms, boottime_ms, record in rows:
+        contents = self.at.contents()
+        for site, run, sequence, wall_ms, boottime_ms in rows:
             assert (site, run, sequence) in self.stored
-            found = codec.unpack_sample(record, sequence=sequence, wall_ms=wall_ms, boottime_ms=boottime_ms)
+            found = contents[site, run, sequence]
             assert found == sample(run, sequence)
+            assert (wall_ms, boottime_ms) == (found.wall_ms, found.boottime_ms)
         stored: set[Key] = set()
         lost: set[Key] = set()
         for site, run, book in self.at.rows("runs", "site", "run", "coverage"):

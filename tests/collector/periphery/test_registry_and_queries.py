@@ -83,9 +83,10 @@ def _add_sample(store: Store, sequence: int, placed_ms: int | None, *, site: str
                 placement="exact" if placed_ms else "held",
                 not_after_ms=50,
                 received_ms=received_ms,
-                record=b"",
+                report=sequence,
             )
         )
+        connection.execute(insert(tables.reports).values(site=site, run=5, first=sequence, payload=b""))
 
 
 def test_the_newest_samples_come_first_and_one_without_a_time_stands_at_its_bound(store: Store) -> None:

@@ -117,6 +117,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_runs_site_last_heard_ms"), "runs", ["site", "last_heard_ms"], unique=False)
     op.create_table(
+        "reports",
+        sa.Column("site", sa.Text(), nullable=False),
+        sa.Column("run", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("site", "run", "first", name=op.f("pk_reports")),
+    )
+    op.create_table(
         "samples",
         sa.Column("site", sa.Text(), nullable=False),
         sa.Column("run", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -128,8 +136,9 @@ def upgrade() -> None:
         sa.Column("placement", sa.Text(), nullable=False),
         sa.Column("not_after_ms", sa.BigInteger(), nullable=False),
         sa.Column("received_ms", sa.BigInteger(), nullable=False),
-        sa.Column("record", sa.LargeBinary(), nullable=False),
+        sa.Column("report", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("site", "run", "sequence", name=op.f("pk_samples")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_samples_site_placed_ms"), "samples", ["site", "placed_ms"], unique=False)
     op.create_table(
