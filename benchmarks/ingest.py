@@ -9,10 +9,12 @@ import os
 import random
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from msgspec.structs import replace
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -21,6 +23,7 @@ import typical
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from sitekeeper_protocol import codec, topics
+from sitekeeper_protocol.messages import Clock
 from support.brokers import mosquitto
 from support.rig import AREA, Collector, rig
 from support.wait import wait_until
@@ -37,12 +40,16 @@ def cpu_s(pid: int) -> float:
 def payloads(sites: int, rounds: int) -> Iterator[tuple[str, bytes]]:
     """Topic and report of every site in turn, ``rounds`` times. What each PC measures differs; ten PCs stand for all."""
     pcs = [list(islice(typical.samples(random.Random(kind)), rounds * SAMPLES_A_REPORT)) for kind in range(10)]
+    # As nearly all agents: each knows its clock by a round trip, and its samples were taken in the last hours.
+    long_ago_ms = time.time_ns() // 1_000_000 - rounds * SAMPLES_A_REPORT * 60_000 - 60_000
+    clocks = [Clock(long_ago_ms - pc[0].boottime_ms, 38) for pc in pcs]
     runs = [random.Random(site).randrange(1, 2**63) for site in range(sites)]
     for number in range(rounds):
         for site in range(sites):
             name = f"v{site:05}"
             taken = tuple(pcs[site % 10][number * SAMPLES_A_REPORT : (number + 1) * SAMPLES_A_REPORT])
             made = typical.report(taken, site=name, run=runs[site], boot=runs[site] % (2**32 - 1) + 1, number=number + 1)
+            made = replace(made, clock=clocks[site % 10])
             yield topics.topic(AREA, name, topics.Leaf.REPORT), codec.encode_report(made)
 
 

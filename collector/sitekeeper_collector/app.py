@@ -62,7 +62,6 @@ def run(settings: Settings, stopping: threading.Event | None = None) -> int:
             sight=sight,
         )
         transport = Transport(settings, secret, wall_ms=wall_ms, on_lost=sight.disconnected)
-        transport.start()
         stack.callback(transport.close)
         _log.info("the collector runs on %s", store.engine.url.render_as_string(hide_password=True))
         _carry(settings, ingest, transport, sight, stopping)
@@ -93,13 +92,15 @@ def _carry(settings: Settings, ingest: Ingest, transport: Transport, sight: Sigh
         delivered = transport.batch(settings.batch.max_reports, settings.batch.max_wait_ms / 1000, _PATIENCE_S)
         if not delivered:
             continue
-        answers = _persist(ingest, [item.message for item in delivered], stopping)
+        answers = _persist(ingest, [item.message for item in delivered], transport, stopping)
         if answers is not None:
             transport.acknowledge(delivered)
             transport.publish(answers)
 
 
-def _persist(ingest: Ingest, batch: Sequence[Inbound], stopping: threading.Event) -> list[Outbound] | None:
+def _persist(
+    ingest: Ingest, batch: Sequence[Inbound], transport: Transport, stopping: threading.Event
+) -> list[Outbound] | None:
     """Give a batch to the store until it takes it; ``None`` if told to stop first, and then nothing is acknowledged."""
     delay_s, told = _RETRY_S, ""
     while True:
@@ -109,7 +110,8 @@ def _persist(ingest: Ingest, batch: Sequence[Inbound], stopping: threading.Event
             if str(err) != told:
                 _log.error("the database can't be used now; trying again until it can: %s", err)
                 told = str(err)
-            if stopping.wait(delay_s):
+            transport.tend(delay_s, stopping.is_set)
+            if stopping.is_set():
                 return None
             delay_s = min(2 * delay_s, _RETRY_MOST_S)
         else:

@@ -52,6 +52,8 @@ class Beat(NamedTuple):
 
     seen: Seen
     gap: Gap | None
+    after_loss: bool = False
+    """Its echo was sent after the connection was last lost, so that it shows that there is one again."""
 
 
 class Sight:
@@ -63,18 +65,20 @@ class Sight:
         self._token = secrets.token_hex(8)
         self._before = None if last_seen_ms is None else Seen(last_seen_ms, None)
         self._sent_ms: int | None = None
-        self._was_disconnected = False
+        self._newest_sent_ms = -1
+        self._lost_after_ms: int | None = None
+        """When the newest echo before the loss of the connection was sent, until a later one comes back."""
 
     def echo_due(self, steady_ms: int) -> bytes | None:
         """The echo to publish now, if it is time for one."""
         if self._sent_ms is not None and steady_ms - self._sent_ms < self._interval_ms:
             return None
-        self._sent_ms = steady_ms
+        self._sent_ms = self._newest_sent_ms = steady_ms
         return f"{self._token} {steady_ms}".encode()
 
     def disconnected(self) -> None:
         """The connection to the broker was lost; the next one sends an echo at once."""
-        self._was_disconnected = True
+        self._lost_after_ms = self._newest_sent_ms
         self._sent_ms = None
 
     def judge(self, payload: bytes, now: Seen) -> Beat | None:
@@ -84,10 +88,13 @@ class Sight:
             return None
         if not 0 <= now.steady_ms - int(sent) <= self._limit_ms:
             return None
-        gap = gap_between(self._before, now, was_disconnected=self._was_disconnected, limit_ms=self._limit_ms)
-        return Beat(now, gap)
+        # One that was under way when the connection ended may be read after that; it says nothing of a new one.
+        after_loss = self._lost_after_ms is not None and int(sent) > self._lost_after_ms
+        gap = gap_between(self._before, now, was_disconnected=after_loss, limit_ms=self._limit_ms)
+        return Beat(now, gap, after_loss)
 
     def settle(self, beat: Beat) -> None:
         """``beat`` is stored."""
         self._before = beat.seen
-        self._was_disconnected = False
+        if beat.after_loss:
+            self._lost_after_ms = None

@@ -1,6 +1,7 @@
 """``sitekeeper-collector run | tail``: take in what the sites report; look at live messages."""
 
 import argparse
+import gc
 import logging
 import queue
 import ssl
@@ -60,6 +61,9 @@ def run_collector(args: argparse.Namespace) -> int:
         with opened(settings) as store, store.read() as connection:
             sites = [site.id for site in stored.all_sites(connection)]
         folder.write(plan, sites)
+    # A report is a thousand small lists that are gone a moment later, and none of them lies in a cycle. At the usual thresholds
+    # (700, 10, 10) the search for cycles takes a fifth of the time of ingest.
+    gc.set_threshold(10_000, 20, 50)
     app.run(settings)
     return 0
 

@@ -1,12 +1,12 @@
 """The receipts that a batch earns: who gets one, and what it lists."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from sitekeeper_collector.domain import coverage, receipts
-from sitekeeper_collector.domain.receipts import Evidence, Sent
+from sitekeeper_collector.domain.receipts import Evidence, Owed, Sent
 from sitekeeper_collector.ingest.intake import Heard
 from sitekeeper_collector.ingest.messages import Outbound
 from sitekeeper_collector.store.tables import runs
@@ -16,6 +16,7 @@ from sitekeeper_protocol.messages import Receipt, RunReceipt
 from sitekeeper_protocol.topics import Leaf
 
 _MAX_REFUSED = 64
+_CHUNK = 200
 
 
 class Answer(NamedTuple):
@@ -40,29 +41,33 @@ class Answers:
 
     def owed(self, connection: Connection, working: Working, heard: Mapping[str, Heard], now_ms: int) -> list[Answer]:
         """The receipts to send once the transaction is committed."""
-        answers: list[Answer] = []
+        due: dict[str, Owed] = {}
         for site, news in heard.items():
             evidence = Evidence(news.connection, news.asked, bool(news.refused), news.live)
-            due = receipts.owed(self._sent.get(site), evidence, interval_ms=self._interval_ms, now_ms=now_ms)
-            if due is None:
-                continue
-            listed = {
-                run: _said(working, site, run, answered) for run, answered in list(news.runs.items())[-receipts.MAX_RUNS :]
-            }
-            complete = due.complete and self._complete(connection, site, listed, now_ms)
-            answers.append(
-                Answer(
-                    site=site,
-                    area=news.area,
-                    connection=news.connection,
-                    run=news.run,
-                    number=news.number,
-                    runs=list(listed.values()),
-                    complete=complete,
-                    refused=news.refused[-_MAX_REFUSED:],
-                )
-            )
-        return answers
+            found = receipts.owed(self._sent.get(site), evidence, interval_ms=self._interval_ms, now_ms=now_ms)
+            if found is not None:
+                due[site] = found
+        others = _recent_runs(connection, [site for site, owed in due.items() if owed.complete], now_ms)
+        return [self._answer(working, site, heard[site], others.get(site)) for site in due]
+
+    def _answer(self, working: Working, site: str, news: Heard, others: Mapping[int, bytes] | None) -> Answer:
+        """``others``: the coverage of all runs of the last days, if the receipt is to list them."""
+        listed = {run: _said(working, site, run, answered) for run, answered in list(news.runs.items())[-receipts.MAX_RUNS :]}
+        complete = others is not None and receipts.may_be_complete(len(others.keys() | listed.keys()))
+        if complete and others is not None:
+            for run, book in others.items():
+                if run not in listed:
+                    listed[run] = coverage.receipt(run, coverage.unpack(book))
+        return Answer(
+            site=site,
+            area=news.area,
+            connection=news.connection,
+            run=news.run,
+            number=news.number,
+            runs=list(listed.values()),
+            complete=complete,
+            refused=news.refused[-_MAX_REFUSED:],
+        )
 
     def write(self, answer: Answer, epoch: int, now_ms: int) -> Outbound:
         """The message of a receipt that goes out now."""
@@ -79,21 +84,21 @@ class Answers:
         )
         return Outbound(topics.topic(answer.area, answer.site, Leaf.RECEIPT), codec.encode(receipt))
 
-    def _complete(self, connection: Connection, site: str, listed: dict[int, RunReceipt], now_ms: int) -> bool:
-        """Add the site's other runs of the last days to ``listed``; whether all have room."""
+
+def _recent_runs(connection: Connection, sites: Sequence[str], now_ms: int) -> dict[str, dict[int, bytes]]:
+    """The coverage of each site's runs of the last days, by run: the newest, up to one more than a receipt has room for."""
+    found: dict[str, dict[int, bytes]] = {site: {} for site in sites}
+    for at in range(0, len(sites), _CHUNK):
+        rank = func.row_number().over(partition_by=runs.c.site, order_by=runs.c.last_heard_ms.desc()).label("rank")
         recent = (
-            select(runs.c.run, runs.c.coverage)
-            .where(runs.c.site == site, runs.c.last_heard_ms >= now_ms - receipts.COMPLETE_DAYS_MS)
-            .order_by(runs.c.last_heard_ms.desc())
-            .limit(receipts.MAX_RUNS + 1)
+            select(runs.c.site, runs.c.run, runs.c.coverage, rank)
+            .where(runs.c.site.in_(sites[at : at + _CHUNK]), runs.c.last_heard_ms >= now_ms - receipts.COMPLETE_DAYS_MS)
+            .subquery()
         )
-        rows = connection.execute(recent).all()
-        if not receipts.may_be_complete(len({row.run for row in rows} | listed.keys())):
-            return False
-        for row in rows:
-            if row.run not in listed:
-                listed[row.run] = coverage.receipt(row.run, coverage.unpack(row.coverage))
-        return True
+        newest = select(recent.c.site, recent.c.run, recent.c.coverage).where(recent.c.rank <= receipts.MAX_RUNS + 1)
+        for site, run, book in connection.execute(newest):
+            found[site][run] = book
+    return found
 
 
 def _said(working: Working, site: str, run: int, answered: list[coverage.Span]) -> RunReceipt:

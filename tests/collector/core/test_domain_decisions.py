@@ -220,3 +220,25 @@ def test_after_a_lost_connection_an_echo_goes_out_at_once_and_the_gap_has_its_ca
     assert echo is not None
     again = sight.judge(echo, Seen(40_100, 40_100))
     assert again is not None and again.gap == Gap(0, 40_100, Cause.BROKER)
+
+
+def test_an_echo_that_was_under_way_when_the_connection_ended_does_not_hide_why_there_is_a_gap() -> None:
+    sight = Sight(interval_s=10, limit_s=30, last_seen_ms=None)
+    early = sight.echo_due(0)
+    assert early is not None
+    sight.disconnected()
+    beat = sight.judge(early, Seen(200, 200))
+    assert beat is not None, "it was heard all the same"
+    sight.settle(beat)
+    late = sight.echo_due(40_000)
+    assert late is not None
+    again = sight.judge(late, Seen(40_100, 40_100))
+    assert again is not None and again.gap == Gap(200, 40_100, Cause.BROKER)
+    sight.settle(again)
+    for sent_ms in (50_000, 90_000):
+        echo = sight.echo_due(sent_ms)
+        assert echo is not None
+        beat = sight.judge(echo, Seen(sent_ms, sent_ms))
+        assert beat is not None
+        sight.settle(beat)
+    assert beat.gap == Gap(50_000, 90_000, Cause.STALL), "the connection held"
