@@ -178,3 +178,20 @@ def test_an_event_of_a_newer_agent_is_kept_as_it_came() -> None:
     raw = msgspec.msgpack.encode([77, "gnawed", {"by": "mice"}])
     report = one_sample(events=(UnknownEvent(77, raw),))
     assert codec.decode_report(codec.encode_report(report)).samples[0].events == (UnknownEvent(77, raw),)
+
+
+@given(wire.reports())
+def test_an_opened_report_tells_the_same_as_a_decoded_one(report: Report) -> None:
+    opened = codec.open_report(codec.encode_report(report))
+    assert opened.report() == report
+    assert opened.boottimes_ms == [sample.boottime_ms for sample in report.samples]
+    assert set(opened.keys()) == {key for sample in report.samples for key in sample.values}
+    for key in [*opened.keys(), (9999, "nowhere")]:
+        assert opened.series(key) == [sample.values.get(key) for sample in report.samples]
+
+
+@pytest.mark.parametrize("value", [2**42, 2**42 + 1, 2**53, -(2**53)])
+def test_values_beyond_what_most_reports_hold_are_read_all_the_same(value: int) -> None:
+    report = one_sample(values={(1, ""): value, (2, "a"): 1})
+    opened = codec.open_report(codec.encode_report(report))
+    assert opened.series((1, "")) == [value] and opened.report() == report

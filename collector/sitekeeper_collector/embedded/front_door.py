@@ -6,6 +6,7 @@ waits for bytes that never come instead of refusing. So the version is looked at
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
@@ -22,14 +23,17 @@ _UNSUPPORTED_VERSION_5 = bytes([0x20, 3, 0, 0x84, 0])
 
 
 class _SteadyDict(dict[str, Any]):
-    """A dict whose items may change while they are walked through.
+    """A dict that may change while it is walked through.
 
-    amqtt walks its subscriptions and awaits on the way; one that comes meanwhile would end its broadcasting with a
-    RuntimeError, and the message with it.
+    amqtt walks its subscriptions and awaits on the way, for each message and for each client that comes. A subscription that
+    comes meanwhile would end the walk with a RuntimeError, and with it the message or the client's connection.
     """
 
     def items(self) -> Any:
         return list(super().items())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(super().__iter__()))
 
 
 class FrontDoorBroker(Broker):  # type: ignore[misc]  # amqtt has no types

@@ -1,5 +1,6 @@
 """The embedded broker: its life in a thread, and the facts about amqtt that the rest of Sitekeeper is built to stand."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
+from amqtt.contexts import Action
+from amqtt.session import Session
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -15,6 +18,7 @@ from paho.mqtt.properties import Properties
 from sitekeeper_collector.broker import folder, mosquitto
 from sitekeeper_collector.embedded import EmbeddedBrokerError
 from sitekeeper_collector.embedded.broker import HOST, EmbeddedBroker
+from sitekeeper_collector.embedded.front_door import FrontDoorBroker
 from support.brokers import answers
 from support.wait import wait_until
 
@@ -130,3 +134,54 @@ def test_a_message_without_puback_for_five_seconds_is_never_sent_again(broker: E
     _leave(back)
     _leave(site)
     assert again == [b"next"]
+
+
+class _Interrupted(FrontDoorBroker):
+    """One in which a subscription comes at the worst moment: while it looks for whom a message is for."""
+
+    async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
+        if action == Action.RECEIVE:
+            self._subscriptions[f"late/{len(self._subscriptions)}"] = []
+        return bool(await super()._topic_filtering(session, topic, action))
+
+
+def test_a_message_gets_through_while_another_client_subscribes(tmp_path: Path) -> None:
+    """amqtt walks its subscriptions and awaits on the way; one that came meanwhile ended the walk, and the message with it."""
+    folder.write(_plan(tmp_path), ["s1"])
+
+    async def serve(started: threading.Event, ports: list[int], stopping: threading.Event) -> None:
+        broker = _Interrupted(EmbeddedBroker(tmp_path)._config())
+        await broker.start()
+        ports.append(broker.bound_port)
+        started.set()
+        await asyncio.to_thread(stopping.wait)
+        await broker.shutdown()
+
+    started, stopping, ports = threading.Event(), threading.Event(), list[int]()
+    thread = threading.Thread(target=lambda: asyncio.run(serve(started, ports, stopping)))
+    thread.start()
+    try:
+        assert started.wait(20)
+        at = EmbeddedBroker(tmp_path, port=ports[0])
+        heard: dict[str, list[bytes]] = {"collector": [], mosquitto.TAIL: []}
+        listeners = []
+        for user, file in (
+            ("collector", folder.collector_password_file(tmp_path)),
+            (mosquitto.TAIL, folder.tail_password_file(tmp_path)),
+        ):
+            granted = threading.Event()
+            client = _connect(at, file, user)
+            client.on_message = lambda _c, _u, message, user=user: heard[user].append(bytes(message.payload))
+            client.on_subscribe = lambda *_, granted=granted: granted.set()
+            client.subscribe("sk/v1/+/+/report" if user == "collector" else "sk/v1/a/s1/report", qos=1)
+            assert granted.wait(20)
+            listeners.append(client)
+        site = _connect(at, folder.site_password_file(tmp_path, "s1"), "s1")
+        site.publish("sk/v1/a/s1/report", b"one", qos=1)
+        site.publish("sk/v1/a/s1/report", b"two", qos=1)
+        wait_until(lambda: all(got == [b"one", b"two"] for got in heard.values()), "both listeners got both")
+        for client in (site, *listeners):
+            _leave(client)
+    finally:
+        stopping.set()
+        thread.join(20)
