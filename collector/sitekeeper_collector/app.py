@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from sitekeeper_collector.ingest.messages import Inbound, Outbound
 from sitekeeper_collector.ingest.pipeline import Ingest
 from sitekeeper_collector.ingest.transport import Transport, echo_topic
 from sitekeeper_collector.store import sight as stored_sight
-from sitekeeper_collector.store.engine import open_store
+from sitekeeper_collector.store.engine import Store, open_store
 from sitekeeper_collector.store.errors import StoreUnavailable
 
 _log = logging.getLogger("sitekeeper.collector")
@@ -61,6 +62,7 @@ def run(settings: Settings, stopping: threading.Event | None = None) -> int:
             echo_topic=echo_topic(settings.broker.username),
             sight=sight,
         )
+        _serve_console(settings, store, stack)
         transport = Transport(settings, secret, wall_ms=wall_ms, on_lost=sight.disconnected)
         stack.callback(transport.close)
         _log.info("the collector runs on %s", store.engine.url.render_as_string(hide_password=True))
@@ -80,6 +82,33 @@ def _with_embedded_broker(settings: Settings, stack: ExitStack) -> Settings:
     embedded.start()
     stack.callback(embedded.stop)
     return replace(settings, broker=replace(settings.broker, host=HOST, port=embedded.port, tls=None))
+
+
+def _serve_console(settings: Settings, store: Store, stack: ExitStack) -> None:
+    if not settings.console.enabled:
+        return
+    # A web stack takes a while to import: only for those who want one.
+    from sitekeeper_collector.web.server import ConsoleError, ConsoleServer
+
+    console = ConsoleServer(
+        store,
+        host=settings.console.host,
+        port=settings.console.port,
+        wall_ms=wall_ms,
+        blind_after_s=settings.blindness.limit_s,
+        https=settings.console.https,
+    )
+    try:
+        console.start()
+    except ConsoleError as err:
+        # Samples are worth more than pages: they go on being stored.
+        _log.error("no console: %s", err)
+        return
+    stack.callback(console.stop)
+    _log.info("the console is at %s", console.address)
+    if console.first_password is not None:
+        # Told once, to whoever starts it, and to no log.
+        print(console.welcome(), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _carry(settings: Settings, ingest: Ingest, transport: Transport, sight: Sight, stopping: threading.Event) -> None:

@@ -67,6 +67,15 @@ class Embedded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where its passwords are, as ``sitekeeper-collector broker config`` writes them."""
 
 
+class Web(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The console's pages. ``https``: a proxy in front of it encrypts, so that cookies travel over HTTPS only."""
+
+    enabled: bool = True
+    host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8480
+    https: bool = False
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that can be set for a collector. Everything has a default."""
 
@@ -77,6 +86,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     batch: Batch = Batch()
     blindness: Blindness = Blindness()
     embedded: Embedded = Embedded()
+    console: Web = Web()
 
 
 class Fault(ValueError):

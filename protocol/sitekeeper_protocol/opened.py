@@ -77,7 +77,7 @@ class OpenedReport:
     def series(self, key: SeriesKey) -> list[int | None]:
         """One series: an integer for each sample, ``None`` where it has no such value."""
         count = self.header.count
-        column = self._columns().get(key)
+        column = self._find(key)
         return [None] * count if column is None else undelta(column[2:], count, "a column")
 
     def samples(self) -> tuple[Sample, ...]:
@@ -100,6 +100,17 @@ class OpenedReport:
     def report(self) -> Report:
         """The report with all its samples."""
         return Report(header=self.header, samples=self.samples(), **self.sent._asdict())
+
+    def _find(self, key: SeriesKey) -> Column | None:
+        if self._by_key is not None:
+            return self._by_key.get(key)
+        metric, instance = key
+        instances = self._contents.instances
+        # From behind: of two columns of one series, the last one counts.
+        for column in reversed(self._contents.columns):
+            if column[0] == metric and instances[column[1]] == instance:  # type: ignore[index]
+                return column
+        return None
 
     def _columns(self) -> dict[SeriesKey, Column]:
         if self._by_key is None:

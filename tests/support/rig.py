@@ -152,6 +152,7 @@ class Collector(Process):
         base: dict[str, Any] = {
             "database": f"sqlite:///{self.database}",
             "broker": {"host": "127.0.0.1", "port": port, "tls": False},
+            "console": {"enabled": False},
         }
         self.config.write_text(json.dumps(base | settings))
         super().__init__([str(_BIN / "sitekeeper-collector"), "run", "--config", str(self.config)], folder / "collector.log")

@@ -25,14 +25,21 @@ BOOTED_MS = NOW_MS - 3_600_000
 """True time at which the boot began that samples belong to by default."""
 
 
-def sample(run: int, sequence: int, *, boottime_ms: int | None = None, wall_ms: int | None = None) -> Sample:
+def sample(
+    run: int,
+    sequence: int,
+    *,
+    boottime_ms: int | None = None,
+    wall_ms: int | None = None,
+    values: dict[tuple[int, str], int] | None = None,
+) -> Sample:
     """The sample that this number of this run always has: its content tells whose it is."""
     at = sequence * 1000 if boottime_ms is None else boottime_ms
     return Sample(
         sequence=sequence,
         wall_ms=BOOTED_MS + at if wall_ms is None else wall_ms,
         boottime_ms=at,
-        values={(1, "ipv4/dns"): run % 1000, (2, ""): sequence},
+        values=values or {(1, "ipv4/dns"): run % 1000, (2, ""): sequence},
     )
 
 

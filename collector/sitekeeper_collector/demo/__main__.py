@@ -17,8 +17,9 @@ from sitekeeper_collector.demo import stage, view
 from sitekeeper_collector.demo.snapshot import Snapshot, take
 from sitekeeper_collector.demo.words import say
 from sitekeeper_collector.embedded import EmbeddedBrokerError
-from sitekeeper_collector.embedded.broker import EmbeddedBroker
+from sitekeeper_collector.embedded.broker import HOST, EmbeddedBroker
 from sitekeeper_collector.store.engine import Store, open_store
+from sitekeeper_collector.web.accounts import FIRST_USER
 from sitekeeper_protocol.texts import Lang
 
 _START_S = 60.0
@@ -40,6 +41,8 @@ class Cast(NamedTuple):
     store: Store
     parts: tuple[stage.Part, stage.Part]
     listener: stage.Listener
+    console: str
+    password: str
 
     def check(self, lang: Lang) -> None:
         """Raise ``DemoError`` if a process has ended by itself."""
@@ -122,6 +125,7 @@ def _run(options: argparse.Namespace, screen: Screen, stopping: threading.Event)
     lang: Lang = options.lang
     with ExitStack() as stack:
         cast = _start(options, stack)
+        screen.tell(say("console", lang, address=cast.console, user=FIRST_USER, password=cast.password))
         play = Play(cast, screen, lang, options.seconds, with_cut=not options.no_cut)
         play.run(stopping)
         screen.tell(say("ending", lang))
@@ -146,18 +150,21 @@ def _start(options: argparse.Namespace, stack: ExitStack) -> Cast:
     broker = EmbeddedBroker(layout.broker)
     broker.start()
     stack.callback(broker.stop)
-    stage.write_files(layout, broker.port, portal, options.lang)
+    console_port = stage.free_port()
+    stage.write_files(layout, broker.port, console_port, portal, options.lang)
     config = str(layout.collector_config)
     stage.run_once(["sitekeeper_collector.cli", "sites", "import", str(layout.root / "sites.csv"), "--config", config])
     store = open_store(f"sqlite:///{layout.database}")
     stack.callback(store.close)
+    password = stage.open_console(store)
     listener = stage.Listener(layout, broker.port)
     stack.callback(listener.close)
     collector = stage.Part("collector", ["sitekeeper_collector.cli", "run", "--config", config], layout)
     stack.callback(collector.stop)
     agent = stage.agent(layout)
     stack.callback(agent.stop)
-    return Cast(layout, broker, store, (collector, agent), listener)
+    address = f"http://{HOST}:{console_port}/"
+    return Cast(layout, broker, store, (collector, agent), listener, address, password)
 
 
 class Play:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from sitekeeper_collector.broker import folder as broker_folder
 from sitekeeper_collector.broker.mosquitto import TAIL, BrokerPlan
 from sitekeeper_collector.embedded.broker import HOST
+from sitekeeper_collector.store.engine import Store
+from sitekeeper_collector.web import accounts, passwords
 from sitekeeper_protocol.texts import Lang
 from sitekeeper_protocol.topics import Leaf, subscription
 
@@ -82,7 +85,7 @@ def lay_out(root: Path) -> Layout:
     return layout
 
 
-def write_files(layout: Layout, port: int, portal: str, lang: Lang) -> None:
+def write_files(layout: Layout, port: int, console_port: int, portal: str, lang: Lang) -> None:
     """Configurations and the list of sites. Intervals are short, so that there is something to see."""
     layout.collector_config.write_text(
         f"""# The demo's collector.
@@ -94,6 +97,7 @@ broker:
   password_file: {broker_folder.collector_password_file(layout.broker)}
 receipt_interval_s: 4
 blindness: {{interval_s: 1, limit_s: 3}}
+console: {{port: {console_port}}}
 """,
         encoding="utf-8",
     )
@@ -194,6 +198,14 @@ class Part:
         """The last lines of its log."""
         lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-_LOG_LINES:])
+
+
+def open_console(store: Store) -> str:
+    """Make the console's user, as whose password nobody has read in a log; the password."""
+    password = passwords.new_password()
+    with store.write() as connection:
+        accounts.set_password(connection, accounts.FIRST_USER, password, time.time_ns() // 1_000_000)
+    return password
 
 
 def agent(layout: Layout) -> Part:

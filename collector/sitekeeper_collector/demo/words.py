@@ -51,6 +51,10 @@ _WORDS: dict[str, Pair] = {
         "结果不对：代理程序留有 {held} 个样本，数据库存有 {stored} 个，缺 {missing}。",
         "NOT right: the agent holds {held} samples, the database {stored}, {missing} missing.",
     ),
+    "console": (
+        "浏览器打开 {address}  用户名 {user}  密码 {password}",
+        "In a browser: {address}  user {user}  password {password}",
+    ),
     "look": ("想再看看：", "Look for yourself:"),
     "failed": ("演示失败：", "The demo failed: "),
     "died": ("{name} 已退出（代码 {code}），日志末尾：", "{name} ended (code {code}); the end of its log:"),

@@ -17,15 +17,17 @@ from sitekeeper_collector.ingest.messages import FOREIGN, Inbound, Refusal
 from sitekeeper_collector.store.findings import DUPLICATE_IDENTITY, FOREIGN_TOPIC, Finding
 from sitekeeper_collector.store.quarantine import Quarantined
 from sitekeeper_collector.store.samples import DropRow
-from sitekeeper_collector.store.working import ClockRecord, RunRecord, SiteRecord, Working
+from sitekeeper_collector.store.working import ClockRecord, RunRecord, SiteRecord, Verdict, Working
 from sitekeeper_protocol import RELEASED_MS
 from sitekeeper_protocol.messages import Header, Status
 from sitekeeper_protocol.opened import OpenedReport
 from sitekeeper_protocol.topics import Address
+from sitekeeper_protocol.vocabulary import Metric
 
 _CLOCK_MOVED_MS = 1000
 _BELOW_OLDEST = 0
 _EXACT = Placement.EXACT.value
+_VERDICT_STATE, _VERDICT_RUNG = (Metric.VERDICT_STATE.value, ""), (Metric.VERDICT_RUNG.value, "")
 
 
 class Heard:
@@ -91,8 +93,7 @@ class Intake:
         self._note_run(run, header, message)
         self._book_drops(run, report)
         clock = self._learn(site, report)
-        if new:
-            self._store(site, report, message, new, clock)
+        verdict = self._store(site, report, message, new, clock) if new else None
         heard = self.heard.get(site)
         if heard is None:
             heard = self.heard[site] = Heard(address.area)
@@ -100,6 +101,8 @@ class Intake:
         for drop in report.sent.drops:
             heard.runs.setdefault(drop.run, [])
         state = self._site(address, message.received_ms)
+        if verdict is not None and verdict.at_ms > state.verdict.at_ms:
+            state.verdict = verdict
         if not header.backlog:
             self._note_live(state, report, message.received_ms, bool(new))
 
@@ -240,7 +243,8 @@ class Intake:
                 self.learned[site, sent.boot] = Learned(site, sent.boot, clock)
         return record
 
-    def _store(self, site: str, report: OpenedReport, message: Inbound, new: list[Span], clock: ClockRecord) -> None:
+    def _store(self, site: str, report: OpenedReport, message: Inbound, new: list[Span], clock: ClockRecord) -> Verdict | None:
+        """Gather the rows; the newest verdict among them whose time is known."""
         sent, received_ms = report.sent, message.received_ms
         boot, sent_ms, first = sent.boot, sent.sent_boottime_ms, report.header.first
         arrival = Arrival(received_ms, sent_ms, sent.sent_boot == boot, not report.header.backlog)
@@ -249,13 +253,13 @@ class Intake:
         to_bound = received_ms - sent_ms
         boottimes, offsets, holds = report.boottimes_ms, report.wall_offsets_ms, new[0][0]
         self.reports.append((site, run, holds, message.payload))
-        unplaced = False
+        unplaced, placed_ms = False, None
         for a, b in new:
             for at in range(a - first, b - first + 1):
                 at_ms = boottimes[at]
                 wall_ms = at_ms + offsets[at]
                 if shift is not None and at_ms <= sent_ms and at_ms + shift >= RELEASED_MS:
-                    placed_ms: int | None = at_ms + shift
+                    placed_ms = at_ms + shift
                     how, not_after_ms = _EXACT, at_ms + to_bound
                 else:
                     placed_ms, placed_by, not_after_ms = placement.place(wall_ms, at_ms, arrival, known)
@@ -265,6 +269,9 @@ class Intake:
         if unplaced and not clock.unplaced:
             clock.unplaced = True
             self._working.clocks.touch((site, boot), clock)
+        at = new[-1][1] - first
+        judged = report.series(_VERDICT_STATE)[at]
+        return None if judged is None or not placed_ms else Verdict(placed_ms, judged, report.series(_VERDICT_RUNG)[at] or 0)
 
     def _note_live(self, state: SiteRecord, report: OpenedReport, received_ms: int, new: bool) -> None:
         header = report.header

@@ -170,8 +170,33 @@ site_state = Table(
     Column("last_live_ms", BigInteger, nullable=False),
     Column("promised_ms", BigInteger, nullable=False),
     Column("live_runs", LargeBinary, nullable=False),
+    Column("verdict_ms", BigInteger, nullable=False, server_default="0"),
+    Column("verdict_state", Integer, nullable=False, server_default="0"),
+    Column("verdict_rung", Integer, nullable=False, server_default="0"),
 )
-"""What is known of a site now. 0 and empty text: nothing yet."""
+"""What is known of a site now. 0 and empty text: nothing yet. ``verdict_*``: the newest sample that has a verdict, and when
+it was taken; ``verdict_ms`` 0: none yet."""
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("password", Text, nullable=False),
+    Column("added_ms", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+)
+"""Who may use the console. ``password``: as ``web.passwords.hashed`` makes it."""
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token", Text, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("added_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Index(None, "user"),
+)
+"""Who is signed in at the console. ``token``: a hash of the one in the browser."""
 
 quarantine = Table(
     "quarantine",

@@ -5,7 +5,7 @@ failed, memory and database differ, and everything must be forgotten.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 from sqlalchemy import Connection, Row, Table, select, tuple_
@@ -48,6 +48,14 @@ class ClockRecord(Struct, kw_only=True):
     unplaced: bool = False
 
 
+class Verdict(NamedTuple):
+    """The newest verdict of a site and when its sample was taken (0: none yet). Numbers as on the wire."""
+
+    at_ms: int = 0
+    state: int = 0
+    rung: int = 0
+
+
 class SiteRecord(Struct, kw_only=True):
     """What is known of a site now."""
 
@@ -58,6 +66,7 @@ class SiteRecord(Struct, kw_only=True):
     promise: Promise = Promise()
     last_live_ms: int = 0
     live: LiveRuns = LiveRuns()
+    verdict: Verdict = Verdict()
 
 
 _K = TypeVar("_K", bound="str | Key")
@@ -204,6 +213,7 @@ def _read_site(row: Row[Any]) -> SiteRecord:
         promise=Promise(row.live_run, row.live_connection, row.live_number, row.promised_ms),
         last_live_ms=row.last_live_ms,
         live=identity.unpack(row.live_runs),
+        verdict=Verdict(row.verdict_ms, row.verdict_state, row.verdict_rung),
     )
 
 
@@ -224,4 +234,7 @@ def _write_site(record: SiteRecord) -> dict[str, Any]:
         "last_live_ms": record.last_live_ms,
         "promised_ms": promise.due_ms,
         "live_runs": identity.pack(record.live),
+        "verdict_ms": record.verdict.at_ms,
+        "verdict_state": record.verdict.state,
+        "verdict_rung": record.verdict.rung,
     }

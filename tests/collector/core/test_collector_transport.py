@@ -73,6 +73,7 @@ class Running:
             database=f"sqlite:///{self.file}",
             broker=config.Broker(host="127.0.0.1", port=port, tls=None),
             blindness=Blindness(interval_s=0.2, limit_s=1),
+            console=config.Web(enabled=False),
         )
         store = open_store(self.settings.database)
         with store.write() as connection:

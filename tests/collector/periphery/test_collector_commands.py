@@ -61,6 +61,7 @@ class Desk:
         password = folder.collector_password_file(self.broker_folder)
         self.config.write_text(
             f"database: {self.url}\nbroker: {{host: 127.0.0.1, port: {port}, tls: false, password_file: {password}}}\n"
+            "console: {enabled: false}\n"
         )
 
     def command(self, *arguments: str) -> list[str]:

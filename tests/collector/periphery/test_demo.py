@@ -1,6 +1,7 @@
 """``make demo`` on this machine: real agent, collector and broker, a cut in the middle, and every sample stored once."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from sitekeeper_collector.demo.words import say
 from sitekeeper_protocol.messages import Sample
 from sitekeeper_protocol.texts import LANGUAGES, Lang
 from sitekeeper_protocol.vocabulary import Metric, State
+from support.pages import Visitor
 from support.wait import wait_until
 
 
@@ -46,6 +48,7 @@ def test_the_demo_cuts_the_line_loses_nothing_and_leaves_nothing_running(tmp_pat
     order = [done.stdout.index(say(key, "en")) for key in ("live", "broker_down", "catching_up", "proven", "ending")]
     assert order == sorted(order) and "every one is stored, once" in done.stdout
     assert "portal ok" in done.stdout
+    assert re.search(r"In a browser: http://127\.0\.0\.1:\d+/  user admin  password [a-z2-9-]{19}", done.stdout)
     with sqlite3.connect(folder / "collector.db") as database:
         stored, distinct = database.execute("SELECT count(*), count(DISTINCT run || '/' || sequence) FROM samples").fetchone()
     database.close()
@@ -62,6 +65,12 @@ def test_ctrl_c_ends_the_demo_in_order_with_its_result(tmp_path: Path) -> None:
         demo = subprocess.Popen(_command(folder, "--lang", "en", "--no-cut"), stdout=out, stderr=subprocess.STDOUT)
         try:
             wait_until(lambda: say("live", "en").encode() in output.read_bytes(), "samples are shown", 90)
+            told = re.search(r":(\d+)/  user admin  password (\S+)", output.read_text())
+            assert told is not None
+            visitor = Visitor(int(told[1]), **{"accept-language": "en"})
+            assert visitor.sign_in(told[2]).status == 303
+            wait_until(lambda: 'badge up">Working' in visitor.get("/sites").text, "the console shows this machine working", 60)
+            assert visitor.get("/sites/demo-site").text.count('class="mark"') >= 3
             os.kill(demo.pid, signal.SIGINT)
             code = demo.wait(120)
         finally:

@@ -1,0 +1,78 @@
+"""What the pages ask the database."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, or_, select
+
+from sitekeeper_collector.store import queries
+from sitekeeper_collector.store.tables import heartbeat, site_state, sites
+from sitekeeper_collector.web.views import Facts, Standing, standing
+
+MOST_SITES = 500
+
+
+class SiteRow(NamedTuple):
+    """A site in a list."""
+
+    id: str
+    name: str
+    county: str
+    township: str
+    access_node: str
+    line_number: str
+    facts: Facts | None
+    standing: Standing
+
+
+class SiteDetails(NamedTuple):
+    """A site's entry in the register, as its page shows it: names of fields and their texts."""
+
+    row: SiteRow
+    fields: tuple[tuple[str, str], ...]
+
+
+_STATE = tuple(site_state.c[name] for name in Facts._fields if name in site_state.c)
+_LIST = (sites.c.id, sites.c.name, sites.c.county, sites.c.township, sites.c.access_node, sites.c.line_number)
+
+
+def last_heartbeat_ms(connection: Connection) -> int | None:
+    """When the collector last proved that it hears; ``None``: it never has."""
+    return connection.execute(select(func.max(heartbeat.c.seen_ms))).scalar_one_or_none()
+
+
+def site_rows(connection: Connection, search: str, *, blind: bool, now_ms: int, most: int | None = None) -> list[SiteRow]:
+    """Sites whose name, id, township, access node or line number holds ``search``, by township and name."""
+    query = select(*_LIST, *_STATE).select_from(sites.outerjoin(site_state, site_state.c.site == sites.c.id))
+    for word in search.split()[:5]:
+        pattern = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        columns = (*_LIST, sites.c.account)
+        query = query.where(or_(*(column.ilike(pattern, escape="\\") for column in columns)))
+    rows = connection.execute(query.order_by(sites.c.county, sites.c.township, sites.c.name, sites.c.id).limit(most))
+    return [_row(tuple(row), blind=blind, now_ms=now_ms) for row in rows]
+
+
+def site_details(connection: Connection, site: str, *, blind: bool, now_ms: int) -> SiteDetails | None:
+    """One site, if it is registered."""
+    more = (sites.c.feeder, sites.c.account, sites.c.hours, sites.c.profile, sites.c.contacts)
+    found = connection.execute(
+        select(*_LIST, *_STATE, *more)
+        .select_from(sites.outerjoin(site_state, site_state.c.site == sites.c.id))
+        .where(sites.c.id == site)
+    ).one_or_none()
+    if found is None:
+        return None
+    row = _row(tuple(found)[: len(_LIST) + len(_STATE)], blind=blind, now_ms=now_ms)
+    names = ("county", "township", "access_node", "feeder", "line_number", "account", "hours", "contacts", "profile")
+    fields = tuple((name, str(getattr(found, name))) for name in names if getattr(found, name))
+    return SiteDetails(row, fields)
+
+
+def newest_samples(connection: Connection, site: str, most: int) -> list[queries.SampleRecord]:
+    """The newest samples of a site, the newest first."""
+    return queries.samples(connection, site=site, since_ms=0, limit=most)
+
+
+def _row(values: tuple[object, ...], *, blind: bool, now_ms: int) -> SiteRow:
+    listed, state = values[: len(_LIST)], values[len(_LIST) :]
+    facts = None if state[0] is None else Facts(*state)  # type: ignore[arg-type]
+    return SiteRow(*map(str, listed), facts, standing(facts, blind=blind, now_ms=now_ms))  # type: ignore[arg-type, call-arg]

@@ -1,0 +1,96 @@
+"""What the pages show, decided from plain values; nothing here reads a database or a clock."""
+
+from collections.abc import Iterable, Mapping
+from enum import IntEnum, StrEnum, unique
+from typing import NamedTuple, TypeVar
+
+from sitekeeper_protocol.ladder import Reading
+from sitekeeper_protocol.messages import Presence, Sample, SeriesKey
+from sitekeeper_protocol.vocabulary import METRICS, Method, Metric, Reason, Rung, State
+
+GRACE_MS = 90_000
+"""How long after its promise a site may still be on its way: a reconnect with back-off."""
+
+
+@unique
+class Standing(StrEnum):
+    """How a site stands, for whoever looks at the list. Silence is no fault."""
+
+    TROUBLE = "trouble"
+    UNCLEAR = "unclear"
+    UP = "up"
+    OFF = "off"
+    GOODBYE = "goodbye"
+    NEVER = "never"
+    BLIND = "blind"
+
+
+class Facts(NamedTuple):
+    """What the store knows of a site now. Times 0: never. ``rung`` 0: none."""
+
+    last_heard_ms: int
+    presence: str
+    promised_ms: int
+    verdict_ms: int
+    verdict_state: int
+    verdict_rung: int
+
+
+def standing(facts: Facts | None, *, blind: bool, now_ms: int) -> Standing:
+    """How a site stands. While we are blind, nothing is said of a site whose promise has run out."""
+    if facts is None or not facts.last_heard_ms:
+        return Standing.BLIND if blind else Standing.NEVER
+    if facts.presence == Presence.STOPPING:
+        return Standing.GOODBYE
+    if now_ms > facts.promised_ms + GRACE_MS or facts.presence == Presence.LOST:
+        return Standing.BLIND if blind else Standing.OFF
+    if facts.verdict_state == State.OK and facts.verdict_ms:
+        return Standing.UP
+    return Standing.TROUBLE if facts.verdict_state in (State.FAIL, State.DEGRADED) else Standing.UNCLEAR
+
+
+def counts(standings: Iterable[Standing]) -> dict[Standing, int]:
+    """How many sites stand how; every word is there."""
+    found = dict.fromkeys(Standing, 0)
+    for one in standings:
+        found[one] += 1
+    return found
+
+
+def ladder(values: Mapping[SeriesKey, int]) -> dict[str, list[Reading]]:
+    """The readings of a sample by path, lowest rung first. What a newer agent names and we don't know is left out."""
+    paths: dict[str, list[Reading]] = {}
+    for (metric, instance), state in values.items():
+        path, _, word = instance.rpartition("/")
+        found = _member(State, state)
+        if metric != Metric.RUNG_STATE or word.upper() not in Rung.__members__ or found is None:
+            continue
+        rtt = values.get((Metric.RUNG_RTT_MS, instance))
+        paths.setdefault(path, []).append(
+            Reading(
+                rung=Rung[word.upper()],
+                path=path,
+                state=found,
+                reason=_member(Reason, values.get((Metric.RUNG_REASON, instance))) or Reason.NONE,
+                method=_member(Method, values.get((Metric.RUNG_METHOD, instance))) or Method.NONE,
+                rtt_ms=None if rtt is None else rtt * METRICS[Metric.RUNG_RTT_MS].step,
+            )
+        )
+    return {path: sorted(readings, key=lambda r: r.rung) for path, readings in sorted(paths.items())}
+
+
+def verdict(sample: Sample) -> tuple[State | None, Rung | None]:
+    """What the ladder of a sample came to."""
+    values = sample.values
+    return _member(State, values.get((Metric.VERDICT_STATE, ""))), _member(Rung, values.get((Metric.VERDICT_RUNG, "")))
+
+
+_E = TypeVar("_E", bound=IntEnum)
+
+
+def _member(kind: type[_E], number: int | None) -> _E | None:
+    """The member of that number; ``None`` for one that a newer agent knows and we don't."""
+    try:
+        return None if number is None else kind(number)
+    except ValueError:
+        return None
