@@ -80,6 +80,15 @@ class OpenedReport:
         column = self._find(key)
         return [None] * count if column is None else undelta(column[2:], count, "a column")
 
+    def value(self, key: SeriesKey, at: int) -> int | None:
+        """One value: that of the sample at place ``at``."""
+        column = self._find(key)
+        if column is None:
+            return None
+        if None in column:
+            return self.series(key)[at]
+        return sum(column[2 : at + 3])  # type: ignore[arg-type]
+
     def samples(self) -> tuple[Sample, ...]:
         """All samples."""
         count = self.header.count

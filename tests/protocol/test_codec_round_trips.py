@@ -187,7 +187,9 @@ def test_an_opened_report_tells_the_same_as_a_decoded_one(report: Report) -> Non
     assert opened.boottimes_ms == [sample.boottime_ms for sample in report.samples]
     assert set(opened.keys()) == {key for sample in report.samples for key in sample.values}
     for key in [*opened.keys(), (9999, "nowhere")]:
-        assert opened.series(key) == [sample.values.get(key) for sample in report.samples]
+        expected = [sample.values.get(key) for sample in report.samples]
+        assert opened.series(key) == expected
+        assert [opened.value(key, at) for at in range(len(expected))] == expected
 
 
 @pytest.mark.parametrize("value", [2**42, 2**42 + 1, 2**53, -(2**53)])

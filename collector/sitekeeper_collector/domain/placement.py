@@ -12,6 +12,7 @@ from sitekeeper_protocol import RELEASED_MS
 WALL_TOLERANCE_MS = 120_000
 """A wall clock may be this far ahead of the bound and still be right: ours may be slow, and nobody's is perfect."""
 MAX_CLOCK_ERROR_MS = 30_000
+_SAME_CLOCK_MS = 3_600_000
 DRIFT_PER_MILLION = 100
 """How fast an oscillator that nobody disciplines may run away: 100 ppm, 8.6 s a day."""
 
@@ -115,5 +116,7 @@ def better(known: KnownClock | None, reported: KnownClock) -> KnownClock:
     if known is None:
         return reported
     age_ms = max(0, reported.learned_boottime_ms - known.learned_boottime_ms)
+    if (known.offset_ms, known.error_ms) == (reported.offset_ms, reported.error_ms) and age_ms < _SAME_CLOCK_MS:
+        return known  # the same round trip, told again: nothing to note
     drifted = known.error_ms + age_ms * DRIFT_PER_MILLION // 1_000_000
     return reported if reported.error_ms <= drifted else known

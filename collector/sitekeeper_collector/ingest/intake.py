@@ -270,8 +270,8 @@ class Intake:
             clock.unplaced = True
             self._working.clocks.touch((site, boot), clock)
         at = new[-1][1] - first
-        judged = report.series(_VERDICT_STATE)[at]
-        return None if judged is None or not placed_ms else Verdict(placed_ms, judged, report.series(_VERDICT_RUNG)[at] or 0)
+        judged = report.value(_VERDICT_STATE, at)
+        return None if judged is None or not placed_ms else Verdict(placed_ms, judged, report.value(_VERDICT_RUNG, at) or 0)
 
     def _note_live(self, state: SiteRecord, report: OpenedReport, received_ms: int, new: bool) -> None:
         header = report.header

@@ -37,6 +37,17 @@ def _processes_of(folder: Path) -> list[str]:
     return found
 
 
+def _end(demo: subprocess.Popen[bytes]) -> None:
+    """Also after a failure: asked to end, it takes its processes with it."""
+    if demo.poll() is None:
+        demo.send_signal(signal.SIGINT)
+        try:
+            demo.wait(60)
+        except subprocess.TimeoutExpired:
+            demo.kill()
+            demo.wait()
+
+
 @pytest.mark.slow
 @pytest.mark.processes
 def test_the_demo_cuts_the_line_loses_nothing_and_leaves_nothing_running(tmp_path: Path) -> None:
@@ -74,8 +85,7 @@ def test_ctrl_c_ends_the_demo_in_order_with_its_result(tmp_path: Path) -> None:
             os.kill(demo.pid, signal.SIGINT)
             code = demo.wait(120)
         finally:
-            demo.kill()
-            demo.wait()
+            _end(demo)
     text = output.read_text()
     assert code == 0 and "every one is stored, once" in text and "Traceback" not in text, text
     assert _processes_of(folder) == []
