@@ -7,7 +7,7 @@ PACKAGES := protocol agent collector
 RUN := .venv/.run-stamp
 DEV := .venv/.dev-stamp
 TEST_PROGRAMS := mosquitto:mosquitto mosquitto_passwd:mosquitto mosquitto_pub:mosquitto-clients faketime:faketime \
-	dnsmasq:dnsmasq-base nft:nftables ip:iproute2
+	dnsmasq:dnsmasq-base nft:nftables ip:iproute2 chromium:chromium chromedriver:chromium-driver
 
 PIN := --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
 
