@@ -14,7 +14,7 @@ PIN := --quiet --generate-hashes --no-emit-index-url --no-header --universal --p
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check bench pins clean test-programs
+.PHONY: help demo test test-fast check bench pictures pins clean test-programs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,11 +31,14 @@ test-fast: $(DEV) ## the tests that take little time
 check: $(DEV) ## style, types and the arrows between packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests benchmarks
+	$(BIN)/mypy $(PACKAGES) tests benchmarks docs
 	$(BIN)/lint-imports
 
 bench: $(DEV) test-programs ## every figure that the README claims
 	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
+
+pictures: $(DEV) test-programs ## the pictures of README and docs, anew
+	$(BIN)/python docs/make_pictures.py
 
 pins: ## pin requirements/*.in anew (needs uv)
 	@command -v uv >/dev/null || { echo "MISSING: uv    Get it with:  pipx install uv" >&2; exit 1; }
