@@ -1,6 +1,7 @@
 """The collector on a real broker, with a scripted agent: what is published is stored and answered, whatever breaks between."""
 
 import queue
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from sqlalchemy import insert
@@ -19,7 +21,8 @@ from sitekeeper_collector.store.engine import open_store
 from sitekeeper_protocol import codec, topics
 from sitekeeper_protocol.messages import Presence, Receipt
 from sitekeeper_protocol.topics import Leaf
-from support.brokers import Broker, amqtt_broker, mosquitto
+from support.brokers import Broker, TlsFiles, amqtt_broker, mosquitto
+from support.ports import free_port
 from support.scripted import AREA, report, sample, status
 from support.wait import wait_until
 
@@ -67,11 +70,11 @@ class ScriptedAgent:
 class Running:
     """A collector in a thread of this process."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, tls: config.Tls | None = None) -> None:
         self.file = folder / "sitekeeper.db"
         self.settings = Settings(
             database=f"sqlite:///{self.file}",
-            broker=config.Broker(host="127.0.0.1", port=port, tls=None),
+            broker=config.Broker(host="127.0.0.1", port=port, tls=tls),
             blindness=Blindness(interval_s=0.2, limit_s=1),
             console=config.Web(enabled=False),
         )
@@ -216,3 +219,43 @@ def test_a_site_that_is_imported_while_the_collector_runs_is_stored_without_anot
             )
         wait_until(lambda: collector.rows("SELECT 1 FROM samples WHERE site = 'new'"), "it is stored", 60)
         assert collector.rows("SELECT 1 FROM unknown_sites") == []
+
+
+def test_a_burst_over_tls_is_stored_and_answered(tmp_path: Path) -> None:
+    """What TLS has decrypted and the system no longer knows of is read all the same."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    files = TlsFiles(tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "ca.pem")
+    plain = free_port()
+    with mosquitto(tmp_path / "broker", tls=files, extra=f"listener {plain} 127.0.0.1") as broker:
+        collector = Running(tmp_path, broker.port, config.Tls(ca_file=str(files.authority)))
+        agent = ScriptedAgent("v1", plain)
+        try:
+            collector.start()
+            wait_until(collector.seen, "the collector hears itself", 60)
+            collector.stop()
+            for first in range(1, 1501, 5):
+                agent.report(first, first + 4)
+            collector.start()
+            wait_until(lambda: len(collector.stored()) == 1500, "what the broker had kept is stored", 60)
+            agent.report(1501, 1505, wants_receipt=True)
+            wait_until(lambda: agent.confirmed() == 1505, "a receipt confirms all")
+        finally:
+            collector.stop()
+            agent.end()
+
+
+def test_a_broker_that_never_answers_does_not_keep_the_collector_from_stopping(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        collector = Running(tmp_path, silent.getsockname()[1])
+        collector.start()
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(1) == b"\x10", "it has said CONNECT"
+            collector.stop()
+            rest = b"".join(iter(lambda: connection.recv(4096), b""))
+        assert b"collector" in rest
