@@ -47,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 if it did what was asked, 2 for wrong arguments, 1 for other trouble."""
     args = parser().parse_args(arguments)
     try:
-        return int(args.handler(args))
+        code = int(args.handler(args))
+        sys.stdout.flush()  # here, where a closed pipe is expected, and not at exit, where it is an error
+        return code
     except _FOR_THE_PERSON as err:
         for line in str(err).splitlines():
             print(f"sitekeeper-collector: {safe(line)}", file=sys.stderr)
