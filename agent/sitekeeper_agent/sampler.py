@@ -13,7 +13,16 @@ from sitekeeper_agent.probes.runner import ProbeRunner, Round
 from sitekeeper_agent.spool import Spool
 from sitekeeper_protocol.ladder import Baseline, Reading, Verdict, diagnose, judge
 from sitekeeper_protocol.messages import Event, EvidenceItem, Sample, Scalar, SeriesKey, VerdictEvent
-from sitekeeper_protocol.vocabulary import Method, Metric, Reason, State, to_wire
+from sitekeeper_protocol.vocabulary import (
+    GRADE_NUMBERS,
+    KIND_NUMBERS,
+    PARTY_NUMBERS,
+    Method,
+    Metric,
+    Reason,
+    State,
+    to_wire,
+)
 
 _BASELINE, _NETWORK = "baseline", "network"
 _encode = msgspec.msgpack.Encoder().encode
@@ -205,6 +214,12 @@ def verdict_values(verdict: Verdict) -> dict[SeriesKey, int]:
     values: dict[SeriesKey, int] = {(Metric.VERDICT_STATE.value, ""): verdict.state.value}
     if verdict.rung is not None:
         values[Metric.VERDICT_RUNG.value, ""] = verdict.rung.value
+    if verdict.kind is not None:
+        values[Metric.VERDICT_KIND.value, ""] = KIND_NUMBERS[verdict.kind]
+    if verdict.kind is not None and verdict.party is not None:
+        values[Metric.VERDICT_PARTY.value, ""] = PARTY_NUMBERS[verdict.party]
+    if verdict.kind is not None and verdict.grade is not None:
+        values[Metric.VERDICT_GRADE.value, ""] = GRADE_NUMBERS[verdict.grade]
     return values
 
 

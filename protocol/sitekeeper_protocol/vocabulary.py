@@ -216,6 +216,33 @@ KINDS: MappingProxyType[Kind, KindFacts] = MappingProxyType(
 )
 
 
+KIND_NUMBERS: MappingProxyType[Kind, int] = MappingProxyType({kind: number for number, kind in enumerate(Kind, 1)})
+"""The integer that stands for a kind in a sample and in the code that is read out by phone. New kinds go to the end of
+``Kind``: the numbers are of the wire and never change (a test holds them)."""
+PARTY_NUMBERS: MappingProxyType[Party, int] = MappingProxyType({party: number for number, party in enumerate(Party, 1)})
+"""The integer that stands for a party in a sample; as for kinds, new ones go to the end."""
+GRADE_NUMBERS: MappingProxyType[Grade, int] = MappingProxyType({grade: number for number, grade in enumerate(Grade, 1)})
+"""The integer that stands for a grade in a sample; as for kinds, new ones go to the end."""
+_KINDS_BY_NUMBER = {number: kind for kind, number in KIND_NUMBERS.items()}
+_PARTIES_BY_NUMBER = {number: party for party, number in PARTY_NUMBERS.items()}
+_GRADES_BY_NUMBER = {number: grade for grade, number in GRADE_NUMBERS.items()}
+
+
+def kind_of_number(number: int | None) -> Kind | None:
+    """The kind that ``number`` stands for; ``None`` for one that only a newer program knows."""
+    return None if number is None else _KINDS_BY_NUMBER.get(number)
+
+
+def party_of_number(number: int | None) -> Party | None:
+    """The party that ``number`` stands for; ``None`` for one that only a newer program knows."""
+    return None if number is None else _PARTIES_BY_NUMBER.get(number)
+
+
+def grade_of_number(number: int | None) -> Grade | None:
+    """The grade that ``number`` stands for; ``None`` for one that only a newer program knows."""
+    return None if number is None else _GRADES_BY_NUMBER.get(number)
+
+
 class MetricFacts(NamedTuple):
     """How a metric's integers are to be read: ``value = integer * step`` in ``unit``."""
 
@@ -259,6 +286,10 @@ class Metric(IntEnum):
     SPOOL_BYTES = 44
     PROBES_HUNG = 45
     CLOCK_OFFSET_S = 46
+    VERDICT_KIND = 47
+    VERDICT_PARTY = 48
+    VERDICT_GRADE = 49
+    PLAYING = 50
 
 
 _RUNG = "path/rung, e.g. ipv4/dns"
@@ -294,6 +325,10 @@ METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
         Metric.SPOOL_BYTES: MetricFacts("B", _KIB, "", "size of the spool on disk"),
         Metric.PROBES_HUNG: MetricFacts("1", 1, "", "probes that did not come back in time"),
         Metric.CLOCK_OFFSET_S: MetricFacts("s", 1, "", "server time minus the site's wall clock, by round trip"),
+        Metric.VERDICT_KIND: MetricFacts("kind", 1, "", "the fault that the verdict names; absent when it names none"),
+        Metric.VERDICT_PARTY: MetricFacts("party", 1, "", "whose job the verdict says it is; absent with the kind"),
+        Metric.VERDICT_GRADE: MetricFacts("grade", 1, "", "how sure the verdict is; absent with the kind"),
+        Metric.PLAYING: MetricFacts("1", 1, "", "streams that are being played; absent where no player is watched"),
     }
 )
 

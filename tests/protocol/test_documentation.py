@@ -3,6 +3,7 @@
 import re
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -82,9 +83,16 @@ def test_every_number_is_documented_with_its_names(enum: type[Enum]) -> None:
     assert rows(section(enum.__name__), "number") == wire_tables.words(enum)
 
 
-@pytest.mark.parametrize("enum", [vocabulary.Party, vocabulary.Grade, vocabulary.Severity])
-def test_every_word_is_documented_with_its_names(enum: type[Enum]) -> None:
-    assert rows(section(enum.__name__), "word") == wire_tables.words(enum)
+def test_every_severity_is_documented_with_its_names() -> None:
+    assert rows(section("Severity"), "word") == wire_tables.words(vocabulary.Severity)
+
+
+@pytest.mark.parametrize(
+    ("enum", "numbers"),
+    [(vocabulary.Party, vocabulary.PARTY_NUMBERS), (vocabulary.Grade, vocabulary.GRADE_NUMBERS)],
+)
+def test_every_party_and_grade_is_documented_with_number_and_names(enum: type[Enum], numbers: dict[Any, int]) -> None:
+    assert rows(section(enum.__name__), "word") == wire_tables.numbered_words(enum, numbers)
 
 
 def test_every_kind_is_documented() -> None:

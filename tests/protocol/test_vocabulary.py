@@ -1,18 +1,26 @@
 """Words, their numbers and the units of metrics hold together."""
 
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sitekeeper_protocol.vocabulary import (
+    GRADE_NUMBERS,
+    KIND_NUMBERS,
     KINDS,
     METRICS,
+    PARTY_NUMBERS,
     Kind,
     Metric,
     Party,
     Severity,
     from_wire,
+    grade_of_number,
+    kind_of_number,
     metric_name,
+    party_of_number,
     to_wire,
 )
 
@@ -67,3 +75,14 @@ def test_numbers_fit_the_wire() -> None:
 )
 def test_whose_job_a_kind_is(kind: Kind, party: Party | None, severity: Severity | None) -> None:
     assert (KINDS[kind].party, KINDS[kind].severity) == (party, severity)
+
+
+def test_the_numbers_of_kinds_parties_and_grades_never_change() -> None:
+    words = [*KIND_NUMBERS, *PARTY_NUMBERS, *GRADE_NUMBERS]
+    assert zlib.crc32(",".join(words).encode()) == 1853580784, (
+        "a word was moved; new ones go to the end, and this number with them"
+    )
+    assert all(kind_of_number(number) is kind for kind, number in KIND_NUMBERS.items())
+    assert all(party_of_number(number) is party for party, number in PARTY_NUMBERS.items())
+    assert all(grade_of_number(number) is grade for grade, number in GRADE_NUMBERS.items())
+    assert kind_of_number(999) is party_of_number(999) is grade_of_number(999) is kind_of_number(None) is None

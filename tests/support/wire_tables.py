@@ -8,7 +8,7 @@ import msgspec
 from msgspec import inspect
 
 from sitekeeper_protocol import texts
-from sitekeeper_protocol.vocabulary import KINDS, METRICS, Kind, Metric
+from sitekeeper_protocol.vocabulary import KIND_NUMBERS, KINDS, METRICS, Kind, Metric
 
 _ENUM_NAMES: dict[str, Mapping[Any, texts.Pair]] = {
     "Rung": texts.RUNGS,
@@ -94,9 +94,17 @@ def _word(member: Enum) -> tuple[str, ...]:
     return (str(member.value), member.name.lower()) if isinstance(member.value, int) else (str(member.value),)
 
 
+def numbered_words(enum: type[Enum], numbers: Mapping[Any, int]) -> list[tuple[str, ...]]:
+    """The rows of an enumeration of words that have numbers as well: word, number, names."""
+    return [(word, str(numbers[member]), *names) for member, (word, *names) in zip(enum, words(enum), strict=True)]
+
+
 def kinds() -> list[tuple[str, ...]]:
-    """The rows of the kinds of fault: word, party, severity, zh, en."""
-    return [(kind.value, KINDS[kind].party or "–", KINDS[kind].severity or "–", *texts.KINDS[kind]) for kind in Kind]
+    """The rows of the kinds of fault: word, number, party, severity, zh, en."""
+    return [
+        (kind.value, str(KIND_NUMBERS[kind]), KINDS[kind].party or "–", KINDS[kind].severity or "–", *texts.KINDS[kind])
+        for kind in Kind
+    ]
 
 
 def metrics() -> list[tuple[str, ...]]:
