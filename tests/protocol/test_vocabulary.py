@@ -85,4 +85,5 @@ def test_the_numbers_of_kinds_parties_and_grades_never_change() -> None:
     assert all(kind_of_number(number) is kind for kind, number in KIND_NUMBERS.items())
     assert all(party_of_number(number) is party for party, number in PARTY_NUMBERS.items())
     assert all(grade_of_number(number) is grade for grade, number in GRADE_NUMBERS.items())
-    assert kind_of_number(999) is party_of_number(999) is grade_of_number(999) is kind_of_number(None) is None
+    of_number = (kind_of_number, party_of_number, grade_of_number)
+    assert all(find(unknown) is None for find in of_number for unknown in (0, 999, None))
