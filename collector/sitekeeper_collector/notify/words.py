@@ -1,0 +1,139 @@
+"""The words of the mails, zh and en; the names of kinds, rungs and parties are those of the protocol."""
+
+from sitekeeper_collector.domain.tickets import Closing, NoticeEvent, What
+from sitekeeper_protocol.texts import LANGUAGES, Lang, Pair
+from sitekeeper_protocol.vocabulary import Grade, Rung, State
+
+EVENTS: dict[NoticeEvent, Pair] = {
+    NoticeEvent.OPENED: ("新故障", "new fault"),
+    NoticeEvent.RECOVERED: ("已恢复", "recovered"),
+    NoticeEvent.REOPENED: ("再次出现", "it is back"),
+    NoticeEvent.AMENDED: ("更正", "correction"),
+    NoticeEvent.MOVED_AWAY: ("已转出", "moved away"),
+    NoticeEvent.MOVED_HERE: ("转到贵方", "moved to you"),
+    NoticeEvent.CLOSED: ("已撤销", "withdrawn"),
+}
+
+ASKS: dict[NoticeEvent, Pair] = {
+    NoticeEvent.OPENED: ("请{party}处理。", "This is for the {party}."),
+    NoticeEvent.RECOVERED: ("已恢复，不用再处理。", "It works again, nothing more to do."),
+    NoticeEvent.REOPENED: ("故障再次出现，请{party}继续处理。", "It is back: please go on, {party}."),
+    NoticeEvent.AMENDED: ("故障情况有更正，以本邮件为准。", "What was said before is corrected here."),
+    NoticeEvent.MOVED_AWAY: ("已转给{party}，贵方不用再处理。", "Now with the {party}: nothing more for you to do."),
+    NoticeEvent.MOVED_HERE: ("查明后转到这里，请{party}处理。", "Found to be for the {party}, please take it on."),
+    NoticeEvent.CLOSED: ("已撤销，不用处理。", "Withdrawn, nothing to do."),
+}
+
+CLOSINGS: dict[Closing, Pair] = {
+    Closing.MERGED: ("并入另一张工单", "goes on in another ticket"),
+    Closing.EXPLAINED: ("不是故障：关机或停电", "no fault: switched off or without power"),
+    Closing.OWN_BLINDNESS: ("不是站点故障：中心没有收到数据", "no fault of the site: the centre could not hear"),
+    Closing.MISTAKEN: ("误报", "a mistake"),
+}
+
+GRADE_MEANS: dict[Grade, Pair] = {
+    Grade.PROVEN: ("站点设备自己测到，证据见下。", "measured by the site's own equipment; the evidence is below."),
+    Grade.INFERRED: (
+        "站点联系不上，中心根据旁证推断，站点尚未证实。",
+        "the site can't be heard; concluded from other evidence, not yet proven there.",
+    ),
+    Grade.TO_VERIFY: ("目前只是现象，原因还要核实。", "so far only a symptom; its cause is still to be verified."),
+}
+GRADE_SYMBOLS: dict[Grade, str] = {Grade.PROVEN: "●", Grade.INFERRED: "◐", Grade.TO_VERIFY: "○"}
+
+SHORT_RUNGS: dict[Rung, Pair] = {
+    Rung.LINK: ("网线", "cable"),
+    Rung.ADDRESS: ("地址", "addr."),
+    Rung.GATEWAY: ("网关", "router"),
+    Rung.MODEM: ("光猫", "modem"),
+    Rung.ISP: ("线路", "line"),
+    Rung.DNS: ("域名", "names"),
+    Rung.PORTAL: ("平台", "portal"),
+    Rung.MEDIA: ("视频", "media"),
+}
+SHORT_STATES: dict[State, Pair] = {
+    State.OK: ("正常", "ok"),
+    State.DEGRADED: ("差", "poor"),
+    State.FAIL: ("不通", "down"),
+    State.SILENT: ("不明", "unsure"),
+    State.NOT_APPLICABLE: ("无", "n/a"),
+}
+SYMBOLS: dict[State, str] = {
+    State.OK: "✓",
+    State.DEGRADED: "!",
+    State.FAIL: "✕",
+    State.SILENT: "?",
+    State.NOT_APPLICABLE: "–",
+}
+
+DONE: dict[What, Pair] = {
+    What.OPENED: ("建单", "opened"),
+    What.ACKNOWLEDGED: ("已接单", "acknowledged"),
+    What.COMMENTED: ("备注", "comment"),
+    What.REPAIR_CLAIMED: ("报告已修好，待验证", "reported as repaired, to be checked"),
+    What.RESOLVED: ("人工确认修复", "confirmed as repaired"),
+    What.RECOVERED: ("监测到恢复", "seen to work again"),
+    What.REOPENED: ("再次打开", "opened again"),
+    What.AMENDED: ("更正", "corrected"),
+    What.MOVED: ("转派", "moved"),
+    What.MERGED: ("并入", "merged"),
+    What.WITHDRAWN: ("撤销", "withdrawn"),
+}
+
+LABELS: dict[str, Pair] = {
+    "site": ("站点", "Site"),
+    "number": ("站点编号", "Site number"),
+    "township": ("乡镇", "Township"),
+    "fault": ("故障", "Fault"),
+    "since": ("开始", "Since"),
+    "until": ("恢复", "Until"),
+    "lasted": ("历时", "Lasted"),
+    "party": ("责任方", "Whose job"),
+    "severity": ("级别", "Severity"),
+    "ticket": ("工单", "Ticket"),
+    "previous": ("上次工单", "Earlier ticket"),
+    "parent": ("并入工单", "Goes on in"),
+    "closing": ("撤销原因", "Why"),
+    "note": ("说明", "Note"),
+    "order": ("运营商单号", "Carrier's order"),
+    "ladder": ("从电脑到平台，逐级检测", "From the PC to the portal, step by step"),
+    "here": ("故障在这一级：{rung}", "It fails here: {rung}"),
+    "carrier": ("报障文本（可直接复制到运营商系统）", "Text for the carrier's own system, ready to copy"),
+    "help": ("现场可以先试", "What the site can try"),
+    "evidence": ("证据", "Evidence"),
+    "step": ("环节", "Step"),
+    "result": ("结果", "Result"),
+    "details": ("依据", "How we know"),
+    "timeline": ("处理记录", "Timeline"),
+    "earlier": ("更早的 {count} 条记录略去", "{count} earlier entries are left out"),
+    "answer": ("怎样答复", "How to answer"),
+    "answer_mail": (
+        "直接回复本邮件，并保留标题里的单号 {ticket}：写明已接单、已修复，或不属于贵方。",
+        "Reply to this mail and keep {ticket} in its subject: taken on, repaired, or not yours.",
+    ),
+    "answer_phone": ("打电话：{phone}，报单号 {ticket}。", "Call {phone} and give the number {ticket}."),
+    "answer_link": ("打开工单：{link}", "Open the ticket: {link}"),
+    "answer_none": ("不用答复。", "No answer is needed."),
+    "footer": ("本邮件由监测系统自动发出。", "Sent automatically by the monitoring system."),
+    "loss": ("丢包{percent}%", "{percent}% lost"),
+    "system": ("系统", "system"),
+    "account": ("账号", "acct "),
+    "phone": ("电话", "tel "),
+    "order_short": ("单号", ""),
+    "from": ("{time}起", "since {time}"),
+    "comma": ("，", ", "),
+    "minutes": ("{m}分钟", "{m} min"),
+    "hours": ("{h}小时{m}分", "{h} h {m} min"),
+    "days": ("{d}天{h}小时", "{d} d {h} h"),
+    "so_far": ("已{lasted}", "{lasted} so far"),
+}
+
+
+def say(label: str, lang: Lang, **values: object) -> str:
+    """A phrase, with its places filled."""
+    return pick(LABELS[label], lang).format(**values)
+
+
+def pick(pair: Pair, lang: Lang) -> str:
+    """The one of ``lang``."""
+    return pair[LANGUAGES.index(lang)]
