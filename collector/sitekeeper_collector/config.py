@@ -3,16 +3,19 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from msgspec import Meta, Struct
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from sitekeeper_collector.notify.addresses import is_address, is_domain
+from sitekeeper_collector.notify.smtp import SmtpSettings
 from sitekeeper_protocol import topics
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.settings import SettingsError, read
+from sitekeeper_protocol.vocabulary import Party
 
 DEFAULT_DATABASE = "sqlite:////var/lib/sitekeeper-collector/sitekeeper.db"
 
@@ -76,6 +79,38 @@ class Web(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     https: bool = False
 
 
+class Recipient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody who is mailed about the faults of a party; in one county or township only, if these are set.
+
+    ``name`` says who the party is here, such as the company.
+    """
+
+    party: Party
+    address: Annotated[str, Meta(min_length=3, max_length=254)]
+    lang: Literal["zh", "en"] = "zh"
+    name: Annotated[str, Meta(max_length=100)] = ""
+    county: Annotated[str, Meta(max_length=100)] = ""
+    township: Annotated[str, Meta(max_length=100)] = ""
+
+
+class Mail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Mail about tickets. Without ``smtp`` none is sent; who would have been mailed is noted all the same.
+
+    ``domain`` stands in the mails' identifications and must not change; empty: that of ``sender``. ``phone`` and ``reply_to``
+    tell the reader how to answer.
+    """
+
+    smtp: SmtpSettings | None = None
+    sender: Annotated[str, Meta(min_length=3, max_length=254)] = "sitekeeper@localhost"
+    sender_name: Annotated[str, Meta(max_length=60)] = "Sitekeeper"
+    domain: Annotated[str, Meta(max_length=253)] = ""
+    reply_to: Annotated[str, Meta(max_length=254)] = ""
+    phone: Annotated[str, Meta(max_length=40)] = ""
+    recipients: Annotated[tuple[Recipient, ...], Meta(max_length=10_000)] = ()
+    give_up_after_s: Annotated[int, Meta(ge=60, le=30 * 86400)] = 5 * 86400
+    retry_s: Annotated[float, Meta(ge=0.1, le=3600)] = 30
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that can be set for a collector. Everything has a default."""
 
@@ -87,6 +122,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     blindness: Blindness = Blindness()
     embedded: Embedded = Embedded()
     console: Web = Web()
+    mail: Mail = Mail()
+    rules_file: _LongText | None = None
+    utc_offset_min: Annotated[int, Meta(ge=-720, le=840)] = 480
+    """Minutes that the county's clocks are ahead of UTC."""
 
 
 class Fault(ValueError):
@@ -100,14 +139,7 @@ class Fault(ValueError):
 def load(path: Path) -> Settings:
     """The settings in ``path``. Raises ``SettingsError``, whose text begins with ``file:line:`` where there is a line."""
     file = str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as err:
-        raise SettingsError(f"{file}: can't be read: {err.strerror}") from err
-    except UnicodeDecodeError as err:
-        line = err.object[: err.start].count(b"\n") + 1
-        raise SettingsError(f"{file}:{line}: the file is not UTF-8; save it as UTF-8") from err
-    root = _compose(text, file)
+    root = compose(path)
     settings = read(root, Settings, file)
     try:
         for check in _CHECKS:
@@ -130,6 +162,19 @@ def password(broker: Broker) -> str | None:
     if not first:
         raise SettingsError(f"{broker.password_file}: the first line is empty; it must be the broker password")
     return first
+
+
+def compose(path: Path) -> yaml.Node | None:
+    """The nodes of a YAML file. Raises ``SettingsError``."""
+    file = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as err:
+        raise SettingsError(f"{file}: can't be read: {err.strerror}") from err
+    except UnicodeDecodeError as err:
+        line = err.object[: err.start].count(b"\n") + 1
+        raise SettingsError(f"{file}:{line}: the file is not UTF-8; save it as UTF-8") from err
+    return _compose(text, file)
 
 
 def _compose(text: str, file: str) -> yaml.Node | None:
@@ -208,9 +253,23 @@ def _check_paths(settings: Settings) -> None:
         ("broker.password_file", settings.broker.password_file),
         ("broker.tls.ca_file", tls.ca_file if tls else None),
         ("embedded.folder", settings.embedded.folder),
+        ("rules_file", settings.rules_file),
+        ("mail.smtp.password_file", settings.mail.smtp.password_file if settings.mail.smtp else None),
+        ("mail.smtp.ca_file", settings.mail.smtp.ca_file if settings.mail.smtp else None),
     ):
         if text is not None and not Path(text).is_absolute():
             raise Fault(key, f"{text[:60]!r} is a relative path; write the whole path, from the root")
+
+
+def _check_mail(settings: Settings) -> None:
+    mail = settings.mail
+    addresses = [("mail.sender", mail.sender), ("mail.reply_to", mail.reply_to)]
+    addresses += [("mail.recipients", recipient.address) for recipient in mail.recipients]
+    for key, address in addresses:
+        if address and not is_address(address):
+            raise Fault(key, f"{address[:60]!r} is no mail address; write for example noc@example.org")
+    if mail.domain and not is_domain(mail.domain):
+        raise Fault("mail.domain", f"{mail.domain[:60]!r} is no domain name; write for example county.example.org")
 
 
 _CHECKS: tuple[Callable[[Settings], None], ...] = (
@@ -219,4 +278,5 @@ _CHECKS: tuple[Callable[[Settings], None], ...] = (
     _check_areas,
     _check_blindness,
     _check_paths,
+    _check_mail,
 )

@@ -4,6 +4,7 @@ A collector takes in hundreds of reports a second and looks at a few series of e
 would be most of its work.
 """
 
+from collections.abc import Collection
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -79,6 +80,16 @@ class OpenedReport:
         count = self.header.count
         column = self._find(key)
         return [None] * count if column is None else undelta(column[2:], count, "a column")
+
+    def several(self, metrics: Collection[int]) -> dict[SeriesKey, list[int | None]]:
+        """All series of some metrics, found in one look over the report. Those that never change have equal numbers."""
+        count, instances = self.header.count, self._contents.instances
+        found: dict[SeriesKey, list[int | None]] = {}
+        for column in self._contents.columns:
+            if column[0] in metrics:
+                key: SeriesKey = (column[0], instances[column[1]])  # type: ignore[index, assignment]
+                found[key] = undelta(column[2:], count, "a column")
+        return found
 
     def value(self, key: SeriesKey, at: int) -> int | None:
         """One value: that of the sample at place ``at``."""

@@ -17,6 +17,7 @@ class Due(StrEnum):
     FIRST = "first"
     """The first of this connection, or since the collector started."""
     PERIODIC = "periodic"
+    TICKET = "ticket"
 
 
 class Sent(NamedTuple):
@@ -33,6 +34,8 @@ class Evidence(NamedTuple):
     asked: bool
     refused: bool
     live: bool
+    ticket: bool = False
+    """A ticket of the site has changed: whoever is there shall see its number."""
 
 
 class Owed(NamedTuple):
@@ -49,6 +52,8 @@ def owed(sent: Sent | None, evidence: Evidence, *, interval_ms: int, now_ms: int
         return Owed(Due.REFUSED, first)
     if evidence.asked:
         return Owed(Due.ASKED, first)
+    if evidence.ticket:
+        return Owed(Due.TICKET, first)
     if not evidence.live:
         return None
     if sent is None or first:

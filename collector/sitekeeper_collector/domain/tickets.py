@@ -61,6 +61,7 @@ class What(StrEnum):
     """By evidence."""
     REOPENED = "reopened"
     AMENDED = "amended"
+    RETIMED = "retimed"
     MOVED = "moved"
     MERGED = "merged"
     WITHDRAWN = "withdrawn"
@@ -312,6 +313,15 @@ def amend(ticket: Ticket, fault: Fault, *, now_ms: int, by: str = SYSTEM) -> Cha
     if fault.party is ticket.party:
         return _notify(_enter(true, now_ms, by, What.AMENDED, details), NoticeEvent.AMENDED)
     return _move(true, details, now_ms, by)
+
+
+def retime(ticket: Ticket, *, from_ms: int, to_ms: int | None, now_ms: int) -> Change:
+    """Late evidence gives other times for the same fault: noted in the timeline, and no reason for a mail."""
+    if ticket.state is TicketState.CLOSED:
+        raise TicketRefused(ticket.number, Refusal.CLOSED)
+    ended_ms = None if to_ms is None or ticket.resolved_ms is None else max(from_ms, to_ms)
+    retimed = replace(ticket, outage_from_ms=from_ms, outage_to_ms=ended_ms)
+    return _enter(retimed, now_ms, SYSTEM, What.RETIMED, _told(from_ms=from_ms, ended_ms=ended_ms))
 
 
 def merge(ticket: Ticket, *, into: str, now_ms: int, by: str = SYSTEM) -> Change:

@@ -1,6 +1,6 @@
 """The receipts that a batch earns: who gets one, and what it lists."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
@@ -9,6 +9,7 @@ from sitekeeper_collector.domain import coverage, receipts
 from sitekeeper_collector.domain.receipts import Evidence, Owed, Sent
 from sitekeeper_collector.ingest.intake import Heard
 from sitekeeper_collector.ingest.messages import Outbound
+from sitekeeper_collector.store import tickets
 from sitekeeper_collector.store.tables import runs
 from sitekeeper_collector.store.working import Working
 from sitekeeper_protocol import WIRE_VERSION, codec, topics
@@ -16,6 +17,7 @@ from sitekeeper_protocol.messages import Receipt, RunReceipt
 from sitekeeper_protocol.topics import Leaf
 
 _MAX_REFUSED = 64
+_MAX_TICKETS = 64
 _CHUNK = 200
 
 
@@ -30,6 +32,7 @@ class Answer(NamedTuple):
     runs: list[RunReceipt]
     complete: bool
     refused: list[tuple[int, int]]
+    tickets: list[str]
 
 
 class Answers:
@@ -39,19 +42,29 @@ class Answers:
         self._interval_ms = round(interval_s * 1000)
         self._sent: dict[str, Sent] = {}
 
-    def owed(self, connection: Connection, working: Working, heard: Mapping[str, Heard], now_ms: int) -> list[Answer]:
-        """The receipts to send once the transaction is committed."""
+    def owed(
+        self,
+        connection: Connection,
+        working: Working,
+        heard: Mapping[str, Heard],
+        now_ms: int,
+        told: Collection[str] = (),
+    ) -> list[Answer]:
+        """The receipts to send once the transaction is committed. ``told``: sites whose tickets have changed."""
         due: dict[str, Owed] = {}
         for site, news in heard.items():
-            evidence = Evidence(news.connection, news.asked, bool(news.refused), news.live)
+            evidence = Evidence(news.connection, news.asked, bool(news.refused), news.live, site in told)
             found = receipts.owed(self._sent.get(site), evidence, interval_ms=self._interval_ms, now_ms=now_ms)
             if found is not None:
                 due[site] = found
         others = _recent_runs(connection, [site for site, owed in due.items() if owed.complete], now_ms)
-        return [self._answer(working, site, heard[site], others.get(site)) for site in due]
+        numbers = tickets.undone_numbers(connection, list(due)) if due else {}
+        return [self._answer(working, site, heard[site], others.get(site), numbers.get(site, [])) for site in due]
 
-    def _answer(self, working: Working, site: str, news: Heard, others: Mapping[int, bytes] | None) -> Answer:
-        """``others``: the coverage of all runs of the last days, if the receipt is to list them."""
+    def _answer(
+        self, working: Working, site: str, news: Heard, others: Mapping[int, bytes] | None, numbers: Sequence[str]
+    ) -> Answer:
+        """``others``: the coverage of all runs of the last days, if the receipt is to list them; ``numbers``: its tickets."""
         listed = {run: _said(working, site, run, answered) for run, answered in list(news.runs.items())[-receipts.MAX_RUNS :]}
         complete = others is not None and receipts.may_be_complete(len(others.keys() | listed.keys()))
         if complete and others is not None:
@@ -67,6 +80,7 @@ class Answers:
             runs=list(listed.values()),
             complete=complete,
             refused=news.refused[-_MAX_REFUSED:],
+            tickets=list(numbers[-_MAX_TICKETS:]),
         )
 
     def write(self, answer: Answer, epoch: int, now_ms: int) -> Outbound:
@@ -81,6 +95,7 @@ class Answers:
             runs=answer.runs,
             complete=answer.complete,
             refused=answer.refused,
+            tickets=answer.tickets,
         )
         return Outbound(topics.topic(answer.area, answer.site, Leaf.RECEIPT), codec.encode(receipt))
 

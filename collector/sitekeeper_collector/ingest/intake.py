@@ -18,8 +18,10 @@ from sitekeeper_collector.store.findings import DUPLICATE_IDENTITY, FOREIGN_TOPI
 from sitekeeper_collector.store.quarantine import Quarantined
 from sitekeeper_collector.store.samples import DropRow
 from sitekeeper_collector.store.working import ClockRecord, RunRecord, SiteRecord, Verdict, Working
+from sitekeeper_collector.watch import noticing
+from sitekeeper_collector.watch.news import News, SiteNews
 from sitekeeper_protocol import RELEASED_MS
-from sitekeeper_protocol.messages import Header, Status
+from sitekeeper_protocol.messages import Header, Presence, Status
 from sitekeeper_protocol.opened import OpenedReport
 from sitekeeper_protocol.topics import Address
 from sitekeeper_protocol.vocabulary import Metric
@@ -66,7 +68,9 @@ class Learned(NamedTuple):
 class Intake:
     """Takes messages of known sites, one after the other, and gathers what is to be written."""
 
-    def __init__(self, working: Working, connection: Connection, now_ms: int) -> None:
+    def __init__(self, working: Working, connection: Connection, now_ms: int, *, disk_free_bytes: int = 0) -> None:
+        self._disk_free_bytes = disk_free_bytes
+        self.news = News()
         self._working = working
         self._connection = connection
         self._now_ms = now_ms
@@ -113,6 +117,8 @@ class Intake:
         superseded = status.run in live[:-1]
         told = Told(status.presence, status.reason, status.run, status.connection, superseded)
         state.presence, why = presence.hear(state.presence, told, message.received_ms)
+        if why is Why.TAKEN and status.presence is Presence.STOPPING:
+            self.news.goodbyes[address.site] = (message.received_ms, status.reason)
         if why not in (Why.TAKEN, Why.SAME):
             self.counts[f"status_not_taken:{why.value}"] += 1
 
@@ -240,6 +246,7 @@ class Intake:
             moved = before is None or abs(before.offset_ms - clock.offset_ms) > _CLOCK_MOVED_MS
             if record.unplaced and moved:
                 record.unplaced = False
+                self.news.replaced.add((site, sent.boot))
                 self.learned[site, sent.boot] = Learned(site, sent.boot, clock)
         return record
 
@@ -254,6 +261,7 @@ class Intake:
         boottimes, offsets, holds = report.boottimes_ms, report.wall_offsets_ms, new[0][0]
         self.reports.append((site, run, holds, message.payload))
         unplaced, placed_ms = False, None
+        placed: list[tuple[int, int | None]] = []
         for a, b in new:
             for at in range(a - first, b - first + 1):
                 at_ms = boottimes[at]
@@ -265,7 +273,11 @@ class Intake:
                     placed_ms, placed_by, not_after_ms = placement.place(wall_ms, at_ms, arrival, known)
                     how = placed_by.value
                     unplaced |= how != _EXACT
+                placed.append((at, placed_ms))
                 rows.append((site, run, first + at, boot, wall_ms, at_ms, placed_ms, how, not_after_ms, received_ms, holds))
+        self.news.samples.append(
+            SiteNews(site, run, noticing.observe(report, placed, self._disk_free_bytes), noticing.mark(report, placed))
+        )
         if unplaced and not clock.unplaced:
             clock.unplaced = True
             self._working.clocks.touch((site, boot), clock)
@@ -284,5 +296,8 @@ class Intake:
         state.presence = presence.hear_live_report(
             state.presence, header.run, header.connection, current=current, now_ms=received_ms
         )
+        if current and state.presence.presence == Presence.ONLINE:
+            self.news.back[state.site] = received_ms
+            self.news.goodbyes.pop(state.site, None)
         promise = Promise(header.run, header.connection, header.number, received_ms + report.sent.next_within_s * 1000)
         state.promise = presence.renew(state.promise, promise, current=current)

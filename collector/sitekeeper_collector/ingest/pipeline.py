@@ -11,6 +11,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from sitekeeper_collector.blindness import Beat, Seen, Sight
+from sitekeeper_collector.config import Mail
+from sitekeeper_collector.domain.rules import Rules
 from sitekeeper_collector.ingest import messages
 from sitekeeper_collector.ingest.answers import Answer, Answers
 from sitekeeper_collector.ingest.changes import OnChange
@@ -20,6 +22,8 @@ from sitekeeper_collector.store import findings, held, quarantine, samples, sigh
 from sitekeeper_collector.store.engine import Store, current_epoch
 from sitekeeper_collector.store.errors import StoreUnavailable
 from sitekeeper_collector.store.working import Working
+from sitekeeper_collector.watch.desk import Desk
+from sitekeeper_collector.watch.engine import Watch
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.messages import Status
 from sitekeeper_protocol.opened import OpenedReport
@@ -55,10 +59,12 @@ class Ingest:
         receipt_interval_s: float = 3600,
         echo_topic: str = "",
         sight: Sight | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._store = store
         self._wall_ms, self._steady_ms = wall_ms, steady_ms
         self._echo_topic, self._sight = echo_topic, sight
+        self._watch = watch or Watch(Rules(), Desk(Mail(), 480), utc_offset_min=480)
         self._working = Working()
         self._answers = Answers(receipt_interval_s)
         self._epoch: int | None = None
@@ -73,8 +79,12 @@ class Ingest:
             waiting = self._released()
             return self._halving([*waiting, *(_Item(message) for message in batch)])
         except StoreUnavailable:
-            self._working.forget()
+            self._forget()
             raise
+
+    def _forget(self) -> None:
+        self._working.forget()
+        self._watch.forget()
 
     def _released(self) -> list[_Item]:
         with self._store.read() as connection:
@@ -89,7 +99,7 @@ class Ingest:
         except StoreUnavailable:
             raise
         except Exception as err:  # noqa: BLE001 - whatever a message provokes, the others must get through
-            self._working.forget()
+            self._forget()
             if len(items) == 1:
                 return self._set_aside(items[0], err)
             log.info("a batch of %d messages failed (%s); halving it", len(items), type(err).__name__)
@@ -105,7 +115,7 @@ class Ingest:
         except StoreUnavailable:
             raise
         except Exception:
-            self._working.forget()
+            self._forget()
             log.exception("nor can its samples be booked as refused; it is only kept in quarantine")
         message = item.message
         with self._store.write() as connection:
@@ -123,7 +133,7 @@ class Ingest:
         now_ms = self._wall_ms()
         with self._store.write() as connection:
             epoch = self._follow_epoch(connection)
-            intake = Intake(self._working, connection, now_ms)
+            intake = Intake(self._working, connection, now_ms, disk_free_bytes=self._watch.disk_free_bytes)
             beat, letters = self._sort(items, intake)
             known = held.registered(connection, {letter.address.site for letter in letters})
             # In small groups: what was decoded is stored and forgotten while it is still in the processor's cache.
@@ -135,8 +145,10 @@ class Ingest:
             self._write(connection, intake, now_ms)
             self._keep_sight(connection, beat)
             held.let_go(connection, [item.held_id for item in items if item.held_id is not None])
-            answers = self._answers.owed(connection, self._working, intake.heard, now_ms)
+            told = self._watch.take(connection, intake.news, now_ms)
+            answers = self._answers.owed(connection, self._working, intake.heard, now_ms, told)
         self._working.settle()
+        self._watch.settle()
         if beat is not None and self._sight is not None:
             self._sight.settle(beat)
         self._tell(intake)
@@ -147,7 +159,7 @@ class Ingest:
         if epoch is None:
             raise StoreUnavailable("the store has no epoch; it is being restored")
         if epoch != self._epoch:
-            self._working.forget()
+            self._forget()
             self._epoch = epoch
         return epoch
 

@@ -24,7 +24,10 @@ class Contact(Struct, frozen=True, kw_only=True):
 
 
 class SiteEntry(Struct, frozen=True, kw_only=True):
-    """One line of the registry, checked and in its normal form. ``hours`` is as ``hours.render`` writes it; empty: unset."""
+    """One line of the registry, checked and in its normal form. ``hours`` is as ``hours.render`` writes it; empty: unset.
+
+    By ``account``, ``loid`` (of the modem) and ``line_phone`` (that the line is registered to) a carrier finds the line.
+    """
 
     id: str
     name: str
@@ -34,6 +37,8 @@ class SiteEntry(Struct, frozen=True, kw_only=True):
     feeder: str = ""
     line_number: str = ""
     account: str = ""
+    loid: str = ""
+    line_phone: str = ""
     contacts: tuple[Contact, ...] = ()
     profile: Profile = Profile.PC
     hours: str = ""

@@ -122,6 +122,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("feeder", ("feeder", "powerfeeder", "供电线路", "馈线", "电力线路"), plain_text),
     Column("line_number", ("linenumber", "line", "线路号", "线路编号", "专线号", "电路编号"), number_text),
     Column("account", ("account", "broadbandaccount", "账号", "帐号", "宽带账号", "宽带帐号"), number_text),
+    Column("loid", ("loid", "光猫号", "光猫编号", "逻辑号"), number_text),
+    Column("line_phone", ("linephone", "registeredphone", "登记电话", "装机电话", "绑定电话"), number_text),
     Column("contacts", ("contacts", "contact", "联系人", "联系方式", "管理员"), contacts.parse),
     Column("profile", ("profile", "type", "类型", "站点类型", "接收方式"), profile),
     Column("hours", ("hours", "openinghours", "开放时间", "使用时间", "开放时段"), hours.normal),

@@ -50,10 +50,10 @@ def read(data: bytes) -> Table:
             line, "the file holds NUL bytes", "save it again as CSV (UTF-8); it may be an .xls file with a new name"
         )
     header_text = next((line for line in text.splitlines() if line.strip()), "")
-    if not header_text:
-        raise TableError(1, "the file is empty", "the first line must hold the titles of the columns, e.g. id,name,county")
     separator = max(_SEPARATORS, key=lambda s: _known_titles(header_text, s))
     rows = list(_rows(text, separator))
+    if not rows:
+        raise TableError(1, "the file is empty", "the first line must hold the titles of the columns, e.g. id,name,county")
     return Table(encoding, separator, rows[0], rows[1:])
 
 

@@ -44,6 +44,8 @@ sites = Table(
     Column("feeder", Text, nullable=False, default=""),
     Column("line_number", Text, nullable=False, default=""),
     Column("account", Text, nullable=False, default=""),
+    Column("loid", Text, nullable=False, default="", server_default=""),
+    Column("line_phone", Text, nullable=False, default="", server_default=""),
     Column("contacts", Text, nullable=False, default=""),
     Column("profile", Text, nullable=False, default="pc"),
     Column("hours", Text, nullable=False, default=""),
@@ -51,7 +53,8 @@ sites = Table(
     Column("added_ms", BigInteger, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
 )
-"""The register: only what comes from these sites is stored."""
+"""The register: only what comes from these sites is stored. ``account``, ``loid`` and ``line_phone``, the phone that the line
+is registered to, are what a carrier finds a line by."""
 
 unknown_sites = Table(
     "unknown_sites",
@@ -197,6 +200,176 @@ sessions = Table(
     Index(None, "user"),
 )
 """Who is signed in at the console. ``token``: a hash of the one in the browser."""
+
+spans = Table(
+    "spans",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("to_ms", BigInteger, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("rung", Integer, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("party", Integer, nullable=False),
+    Column("grade", Integer, nullable=False),
+    Column("disk", Integer, nullable=False),
+    Column("play", Integer, nullable=False),
+    Column("media_silent", Boolean, nullable=False),
+    Index(None, "site", "to_ms"),
+    sqlite_with_rowid=False,
+)
+"""Consecutive samples of a run that say the same (``domain.spans``): what a site's own record claims of its time."""
+
+markers = Table(
+    "markers",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("about_run", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("boot_ms", BigInteger, nullable=False),
+    Index(None, "site", "at_ms"),
+)
+"""Starts, goodbyes and losses of power in a site's own record (``domain.ledger.Marker``). ``place``: which event of it."""
+
+absences = Table(
+    "absences",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("noticed_ms", BigInteger, nullable=False),
+    Column("to_ms", BigInteger),
+    Column("goodbye", Text, nullable=False),
+    Column("playing", Boolean, nullable=False),
+    Column("suspected_ms", BigInteger),
+    Column("ticket", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("concluded_ms", BigInteger),
+    Index(None, "site", "from_ms"),
+)
+"""Times in which a site was not heard, from its last contact to its return. ``goodbye``: the reason that it gave, if any;
+``suspected_ms``: since when its line is suspected; ``outcome``: ``domain.returning.Outcome`` once ``concluded_ms`` is set."""
+Index(
+    "ix_absences_open",
+    absences.c.site,
+    sqlite_where=absences.c.concluded_ms.is_(None),
+    postgresql_where=absences.c.concluded_ms.is_(None),
+)
+
+faults = Table(
+    "faults",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("party", Text, nullable=False),
+    Column("grade", Text, nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("bad_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    Column("proof_run", BigInteger, nullable=False),
+    Column("proof_sequence", BigInteger, nullable=False),
+    Column("ticket", Text, nullable=False),
+    Index(None, "site", "started_ms"),
+    Index(None, "ticket"),
+)
+"""Faults that samples prove (``domain.detection.Episode``), each with the number of its ticket, if it has one."""
+
+lessons = Table(
+    "lessons",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("county", Text, nullable=False),
+    Column("township", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("to_ms", BigInteger, nullable=False),
+    Column("title", Text, nullable=False),
+    Index(None, "to_ms"),
+)
+"""Classes: for one site, or for all of a township or a county (empty texts: any)."""
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("number", Text, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("party", Text, nullable=False),
+    Column("grade", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    Column("outage_from_ms", BigInteger, nullable=False),
+    Column("outage_to_ms", BigInteger),
+    Column("acknowledged_ms", BigInteger),
+    Column("acknowledged_by", Text, nullable=False),
+    Column("claimed_ms", BigInteger),
+    Column("resolved_ms", BigInteger),
+    Column("closed_ms", BigInteger),
+    Column("closing", Text),
+    Column("episode", Text, nullable=False),
+    Column("evidence", LargeBinary, nullable=False),
+    Column("parent", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("reopened", Integer, nullable=False),
+    Column("thread", Integer, nullable=False),
+    Column("notices", Integer, nullable=False),
+    Column("addressee", Text),
+    Column("entries", Integer, nullable=False),
+    Index(None, "site", "opened_ms"),
+    Index(None, "state"),
+    Index(None, "parent"),
+)
+"""Maintenance tickets (``domain.tickets.Ticket``). ``evidence``: MessagePack of ``domain.tickets.Evidence``."""
+
+timeline = Table(
+    "timeline",
+    metadata,
+    Column("ticket", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("details", Text, nullable=False),
+)
+"""What happened to a ticket, line by line (``domain.tickets.TimelineEntry``). ``details``: JSON."""
+
+mails = Table(
+    "mails",
+    metadata,
+    Column("thread", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("recipient", Text, primary_key=True),
+    Column("ticket", Text, nullable=False),
+    Column("lang", Text, nullable=False),
+    Column("view", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("lease_until_ms", BigInteger),
+    Column("done_ms", BigInteger),
+    Column("reason", Text, nullable=False),
+    Index(None, "state", "due_ms"),
+    Index(None, "ticket"),
+)
+"""Mails that are owed, and what became of them (``notify.outbox.Row``). ``view``: MessagePack of ``notify.view.MailView``."""
 
 quarantine = Table(
     "quarantine",

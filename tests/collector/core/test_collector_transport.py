@@ -214,8 +214,9 @@ def test_a_site_that_is_imported_while_the_collector_runs_is_stored_without_anot
         wait_until(lambda: collector.rows("SELECT 1 FROM held_reports"), "the unknown site's report is held")
         with closing(sqlite3.connect(collector.file, timeout=20)) as database, database:
             database.execute(
-                "INSERT INTO sites SELECT 'new', name, county, township, access_node, feeder, line_number, account, contacts,"
-                " profile, hours, area, 0, 0 FROM sites WHERE id = 'v1'"
+                "INSERT INTO sites (id, name, county, township, access_node, feeder, line_number, account, contacts,"
+                " profile, hours, area, added_ms, changed_ms) SELECT 'new', name, county, township, access_node, feeder,"
+                " line_number, account, contacts, profile, hours, area, 0, 0 FROM sites WHERE id = 'v1'"
             )
         wait_until(lambda: collector.rows("SELECT 1 FROM samples WHERE site = 'new'"), "it is stored", 60)
         assert collector.rows("SELECT 1 FROM unknown_sites") == []

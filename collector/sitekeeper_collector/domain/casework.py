@@ -1,0 +1,108 @@
+"""Which step a fault that appeared, changed or went asks of its ticket. Only the step is decided here; ``tickets`` takes it."""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum, unique
+from typing import NamedTuple, TypeVar
+
+from sitekeeper_collector.domain.detection import Episode, Phase
+from sitekeeper_collector.domain.signs import RUNG_OF_KIND
+from sitekeeper_collector.domain.tickets import Ticket, TicketState, may_reopen
+from sitekeeper_protocol.vocabulary import Rung
+
+RECHECK_MS = 600_000
+"""A fault that goes on for so long after somebody called it repaired opens its ticket again."""
+_WORTH_TELLING_MS = 1000
+
+
+@unique
+class Step(StrEnum):
+    """What to do with a ticket."""
+
+    NOTHING = "nothing"
+    OPEN = "open"
+    REOPEN = "reopen"
+    AMEND = "amend"
+    """The ticket of a silence: this fault is the reason for it."""
+    BORN_RESOLVED = "born_resolved"
+    RECOVER = "recover"
+    RETIME = "retime"
+    WITHDRAW = "withdraw"
+
+
+class Tickets(NamedTuple):
+    """The tickets that may have to do with a fault: its own, that of a silence that it may explain, the last of its kind."""
+
+    own: Ticket | None = None
+    of_silence: Ticket | None = None
+    previous: Ticket | None = None
+
+
+K = TypeVar("K")
+
+
+class Difference(NamedTuple):
+    """A fault before and after more was known; ``before`` of ``None``: new, ``after`` of ``None``: there never was one."""
+
+    kept: int | None
+    """Its place in the list of those known before."""
+    before: Episode | None
+    after: Episode | None
+
+
+def differences(known: Sequence[Episode], found: Iterable[Episode]) -> list[Difference]:
+    """What has changed between two lists of faults of one site. Faults of one kind that share time are one."""
+    left = dict(enumerate(known))
+    changes: list[Difference] = []
+    for after in found:
+        same = [
+            at
+            for at, before in left.items()
+            if before.kind is after.kind and after.overlaps(before.started_ms, before.ended_ms)
+        ]
+        kept = same[0] if same else None
+        before = left.pop(kept) if kept is not None else None
+        if before != after:
+            changes.append(Difference(kept, before, after))
+    changes += [Difference(at, before, None) for at, before in left.items()]
+    return changes
+
+
+def explains_silence(episode: Episode) -> bool:
+    """Whether this kind of fault keeps a site from being heard."""
+    rung = RUNG_OF_KIND.get(episode.kind)
+    return rung is not None and rung <= Rung.DNS
+
+
+def step(before: Episode | None, after: Episode | None, its: Tickets, *, raises: bool, now_ms: int) -> Step:
+    """The step that a changed fault asks of its ticket. ``raises``: whether its kind is to have tickets."""
+    if after is None:
+        return Step.NOTHING if its.own is None or its.own.state is TicketState.CLOSED else Step.WITHDRAW
+    if its.own is not None:
+        return _of_its_own(before, after, its.own, now_ms)
+    if its.of_silence is not None and explains_silence(after):
+        return Step.AMEND
+    if not raises:
+        return Step.NOTHING
+    if after.ended_ms is not None:
+        return Step.BORN_RESOLVED
+    if its.previous is not None and its.previous.state is TicketState.RESOLVED and may_reopen(its.previous, now_ms):
+        return Step.REOPEN
+    return Step.OPEN
+
+
+def _of_its_own(before: Episode | None, after: Episode, ticket: Ticket, now_ms: int) -> Step:
+    if ticket.state is TicketState.CLOSED:
+        return Step.NOTHING
+    resolved = ticket.state is TicketState.RESOLVED
+    if after.ended_ms is not None:
+        if not resolved:
+            return Step.RECOVER
+        moved = (ticket.outage_from_ms, ticket.outage_to_ms) != (after.started_ms, after.ended_ms)
+        return Step.RETIME if moved and before is not None else Step.NOTHING
+    if resolved:
+        # Somebody vouched for it, or it had ended before more was known.
+        since_ms = ticket.resolved_ms or 0
+        refuted = after.phase is Phase.OPEN and after.bad_ms >= since_ms + RECHECK_MS
+        came_back = before is not None and before.ended_ms is not None
+        return Step.REOPEN if (refuted or came_back) and may_reopen(ticket, now_ms) else Step.NOTHING
+    return Step.RETIME if abs(ticket.outage_from_ms - after.started_ms) >= _WORTH_TELLING_MS else Step.NOTHING

@@ -1,0 +1,124 @@
+"""The spans and markers of each site's own record, kept up to date from what comes in."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, and_, select
+
+from sitekeeper_collector.domain.rules import Rules
+from sitekeeper_collector.domain.spans import Observed, Span, joined, spans_of, woven
+from sitekeeper_collector.store import evidence
+from sitekeeper_collector.store.evidence import PlacedMarker
+from sitekeeper_collector.store.tables import reports, runs, samples
+from sitekeeper_collector.watch import noticing
+from sitekeeper_collector.watch.news import SiteNews
+from sitekeeper_protocol.codec import open_report
+
+CAPACITY = 100_000
+
+
+class Book:
+    """Remembers the newest span of each site, so that a steady stream of samples needs no SELECT."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._gap_ms = rules.evidence_gap_s * 1000
+        self._disk_free_bytes = rules.disk_free_mib * 1024 * 1024
+        self._tails: dict[str, Span] = {}
+        self._longer: dict[str, Span] = {}
+
+    def forget(self) -> None:
+        """Memory may differ from the database."""
+        self._tails.clear()
+        self._longer.clear()
+
+    def settle(self) -> None:
+        """What was written is committed."""
+        if len(self._tails) > CAPACITY:
+            self._tails.clear()
+
+    def tail(self, connection: Connection, site: str) -> Span | None:
+        """The newest span of a site."""
+        found = self._tails.get(site)
+        if found is None:
+            found = evidence.newest_span(connection, site)
+            if found is not None:
+                self._tails[site] = found
+        return found
+
+    def take(self, connection: Connection, news: SiteNews) -> int | None:
+        """Take in new samples. Since when the record of the site says something else; ``None``: it only goes on."""
+        if news.markers:
+            evidence.add_markers(connection, [PlacedMarker(news.site, place, marker) for place, marker in news.markers])
+        if not news.observed:
+            return news.markers[0][1].at_ms if news.markers else None
+        new = spans_of(news.run, news.observed, self._gap_ms)
+        tail = self.tail(connection, news.site)
+        longer = joined(tail, new[0], self._gap_ms) if tail is not None and len(new) == 1 else None
+        if longer is not None:
+            self._tails[news.site] = self._longer[news.site] = longer
+            return news.markers[0][1].at_ms if news.markers else None
+        self._weave(connection, news.site, news.run, new)
+        return min(span.from_ms for span in new)
+
+    def flush(self, connection: Connection, site: str | None = None) -> None:
+        """Write the spans that went on: of one site, before it is read, or of all."""
+        if site is not None:
+            longer = self._longer.pop(site, None)
+            evidence.prolong_spans(connection, [(site, longer)] if longer else [])
+            return
+        evidence.prolong_spans(connection, list(self._longer.items()))
+        self._longer.clear()
+
+    def rebuild(self, connection: Connection, site: str, boot: int) -> int | None:
+        """Make the record of a boot anew from its stored samples, whose times have changed; since when it may differ."""
+        self.flush(connection, site)
+        of_boot = select(runs.c.run).where(runs.c.site == site, runs.c.boot == boot)
+        found = [self._rebuild_run(connection, site, run) for run in list(connection.execute(of_boot).scalars())]
+        return min((since_ms for since_ms in found if since_ms is not None), default=None)
+
+    def _rebuild_run(self, connection: Connection, site: str, run: int) -> int | None:
+        news = from_store(connection, site, run, self._disk_free_bytes)
+        before = evidence.spans_of_run(connection, site, run)
+        after = spans_of(run, news.observed, self._gap_ms)
+        evidence.drop_spans(connection, site, before)
+        evidence.add_spans(connection, [(site, span) for span in after])
+        evidence.drop_markers(connection, site, run)
+        evidence.add_markers(connection, [PlacedMarker(site, place, marker) for place, marker in news.markers])
+        self._tails.pop(site, None)
+        return min((span.from_ms for span in (*before, *after)), default=None)
+
+    def _weave(self, connection: Connection, site: str, run: int, new: Sequence[Span]) -> None:
+        self.flush(connection, site)
+        near = evidence.spans_of_run(connection, site, run, new[0].first, new[-1].last)
+        if any(known.first <= span.last and span.first <= known.last for known in near for span in new):
+            # Spans of samples that the store has lost: what it holds is the truth.
+            self._rebuild_run(connection, site, run)
+            return
+        after = woven(near, new, self._gap_ms)
+        evidence.drop_spans(connection, site, near)
+        evidence.add_spans(connection, [(site, span) for span in after])
+        tail = self._tails.get(site)
+        newest = max(after, key=lambda span: (span.to_ms, span.first))
+        if tail is None or (newest.to_ms, newest.first) >= (tail.to_ms, tail.first) or tail.run == run:
+            self._tails.pop(site, None)
+
+
+def from_store(connection: Connection, site: str, run: int, disk_free_bytes: int) -> SiteNews:
+    """All stored samples of a run, as they would have been told when they came."""
+    its_report = and_(reports.c.site == samples.c.site, reports.c.run == samples.c.run, reports.c.first == samples.c.report)
+    rows = connection.execute(
+        select(samples.c.sequence, samples.c.placed_ms, samples.c.report, reports.c.payload)
+        .select_from(samples.join(reports, its_report))
+        .where(samples.c.site == site, samples.c.run == run)
+        .order_by(samples.c.report, samples.c.sequence)
+    )
+    by_report: dict[int, tuple[bytes, list[tuple[int, int | None]]]] = {}
+    for sequence, placed_ms, number, payload in rows:
+        by_report.setdefault(number, (payload, []))[1].append((sequence, placed_ms))
+    observed: list[Observed] = []
+    markers = []
+    for payload, taken in by_report.values():
+        report = open_report(payload)
+        placed = [(sequence - report.header.first, placed_ms) for sequence, placed_ms in taken]
+        observed += noticing.observe(report, placed, disk_free_bytes)
+        markers += noticing.mark(report, placed)
+    return SiteNews(site, run, sorted(observed), sorted(markers, key=lambda m: (m[1].sequence, m[0])))

@@ -1,0 +1,200 @@
+"""The watch: faults from what sites report, in ingest's own transaction; and what follows from silence, as time goes by.
+
+It belongs to one thread. What it keeps in memory is right as long as its transactions are committed; after one that failed,
+``forget`` lets it begin anew from the database.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from sitekeeper_collector.domain import casework, tickets
+from sitekeeper_collector.domain.casework import Difference, Step, Tickets
+from sitekeeper_collector.domain.detection import Episode, Phase, Proof, walk_all
+from sitekeeper_collector.domain.rules import Rules
+from sitekeeper_collector.domain.signs import Play
+from sitekeeper_collector.domain.tickets import Closing, Fault, Ticket, TicketRefused, TicketState
+from sitekeeper_collector.store import evidence as kept
+from sitekeeper_collector.store import tickets as stored
+from sitekeeper_collector.store.evidence import KeptFault
+from sitekeeper_collector.watch import proof
+from sitekeeper_collector.watch.book import CAPACITY, Book
+from sitekeeper_collector.watch.desk import Desk
+from sitekeeper_collector.watch.news import News
+from sitekeeper_collector.watch.silence import Silences
+from sitekeeper_protocol.vocabulary import Grade, Kind
+
+_log = logging.getLogger("sitekeeper.watch")
+LOOK_BACK_MS = 86_400_000
+"""A walk begins so long before the first sample that is new: longer than most hold-downs, so that what it finds does not depend
+on where it begins."""
+SEEN_AGAIN = "seen_again"
+
+
+class Watch:
+    """Takes news of sites and the passing of time; writes faults, absences and tickets."""
+
+    def __init__(self, rules: Rules, desk: Desk, *, utc_offset_min: int) -> None:
+        self.rules, self.desk = rules, desk
+        self.disk_free_bytes = rules.disk_free_mib * 1024 * 1024
+        self._book = Book(rules)
+        self._silences = Silences(rules, desk, utc_offset_min=utc_offset_min)
+        self._calm: set[str] = set()
+        """Sites at which no kind of fault is suspected or open, as of the last walk."""
+
+    # --- in a transaction of ingest ------------------------------------------------------------------------------------
+
+    def take(self, connection: Connection, news: News, now_ms: int) -> set[str]:
+        """What a batch comes to. The sites whose tickets have changed."""
+        changed: dict[str, int] = {}
+        for of_run in news.samples:
+            since_ms = self._book.take(connection, of_run)
+            if since_ms is not None or of_run.site not in self._calm:
+                since_ms = of_run.observed[0].at_ms if since_ms is None and of_run.observed else since_ms
+                if since_ms is not None:
+                    changed[of_run.site] = min(since_ms, changed.get(of_run.site, since_ms))
+        for site, boot in sorted(news.replaced):
+            since_ms = self._book.rebuild(connection, site, boot)
+            if since_ms is not None:
+                changed[site] = min(since_ms, changed.get(site, since_ms))
+        returned = self._silences.hear(connection, news, self._tail_playing(connection, news.goodbyes))
+        told: set[str] = set()
+        for site in {**changed, **dict.fromkeys(returned)}:
+            self._book.flush(connection, site)
+            if site in changed and self._review(connection, site, changed[site], now_ms):
+                told.add(site)
+            if self._silences.explain(connection, site, now_ms):
+                told.add(site)
+        self._book.flush(connection)
+        return told
+
+    def settle(self) -> None:
+        """The transaction is committed."""
+        self._book.settle()
+        if len(self._calm) > CAPACITY:
+            self._calm.clear()
+
+    def forget(self) -> None:
+        """The transaction failed, or the database is another one."""
+        self._book.forget()
+        self._silences.forget()
+        self._calm.clear()
+
+    # --- as time goes by -----------------------------------------------------------------------------------------------
+
+    def tick(self, connection: Connection, now_ms: int) -> None:
+        """What follows from the silence of sites until now. Not to be called while we are blind."""
+        self._silences.tick(connection, now_ms, lambda site: self._playing(connection, site))
+
+    def _playing(self, connection: Connection, site: str) -> bool:
+        tail = self._book.tail(connection, site)
+        return tail is not None and tail.signs.play == Play.YES.value
+
+    def _tail_playing(self, connection: Connection, sites: Iterable[str]) -> dict[str, bool]:
+        return {site: self._playing(connection, site) for site in sites}
+
+    # --- faults --------------------------------------------------------------------------------------------------------
+
+    def _review(self, connection: Connection, site: str, since_ms: int, now_ms: int) -> bool:
+        """Walk over a site's record again from ``since_ms`` on; whether a ticket changed."""
+        start_ms = since_ms - LOOK_BACK_MS
+        known = kept.faults_since(connection, site, start_ms)
+        spans = kept.spans_between(connection, site, start_ms)
+        before = [one.episode for one in known]
+        earlier = [episode for episode in before if episode.started_ms < start_ms]
+        found = walk_all(spans, self.rules, earlier)
+        if all(of_kind.now.phase is Phase.CLEAR for of_kind in found.values()):
+            self._calm.add(site)
+        else:
+            self._calm.discard(site)
+        episodes = [episode for of_kind in found.values() for episode in of_kind.episodes]
+        told = False
+        for difference in casework.differences(before, episodes):
+            told |= self._settle(connection, site, known, difference, now_ms)
+        return told
+
+    def _settle(self, connection: Connection, site: str, known: list[KeptFault], difference: Difference, now_ms: int) -> bool:
+        row = None if difference.kept is None else known[difference.kept]
+        after = difference.after
+        its = self._tickets(connection, site, row, after or difference.before)
+        kind = (after or difference.before or _nothing()).kind
+        rule = self.rules.of(kind)
+        step = casework.step(difference.before, after, its, raises=rule is not None and rule.ticket, now_ms=now_ms)
+        ticket = self._take_step(connection, site, step, its, after, now_ms)
+        number = ticket.number if ticket is not None else row.ticket if row is not None else ""
+        if after is None:
+            if row is not None:
+                kept.drop_fault(connection, row.id)
+        else:
+            kept.save_fault(connection, site, after, number, None if row is None else row.id)
+        return ticket is not None
+
+    def _tickets(self, connection: Connection, site: str, row: KeptFault | None, episode: Episode | None) -> Tickets:
+        own = stored.find(connection, row.ticket) if row is not None and row.ticket else None
+        if own is not None or episode is None:
+            return Tickets(own=own)
+        return Tickets(
+            of_silence=self._silences.ticket_over(connection, site, episode),
+            previous=stored.latest_of_kind(connection, site, episode.kind),
+        )
+
+    def _take_step(
+        self, connection: Connection, site: str, step: Step, its: Tickets, episode: Episode | None, now_ms: int
+    ) -> Ticket | None:
+        """Do what was decided; the ticket, if one was changed or made."""
+        try:
+            change = self._change(connection, site, step, its, episode, now_ms)
+        except TicketRefused as err:
+            # A person was faster. What they decided stands.
+            _log.info("ticket %s: %s is not possible any more", err, step)
+            return None
+        return None if change is None else self.desk.apply(connection, change, now_ms)
+
+    def _change(
+        self, connection: Connection, site: str, step: Step, its: Tickets, episode: Episode | None, now_ms: int
+    ) -> tickets.Change | None:
+        if step is Step.WITHDRAW and its.own is not None:
+            return tickets.withdraw(its.own, closing=Closing.MISTAKEN, now_ms=now_ms)
+        if episode is None or step is Step.NOTHING:
+            return None
+        if step is Step.RECOVER and its.own is not None and episode.ended_ms is not None:
+            return tickets.recover(
+                its.own, ended_ms=episode.ended_ms, now_ms=now_ms, evidence=self._newest(connection, site, episode)
+            )
+        if step is Step.RETIME and its.own is not None:
+            return tickets.retime(its.own, from_ms=episode.started_ms, to_ms=episode.ended_ms, now_ms=now_ms)
+        fault = self._fault(connection, site, episode)
+        if step is Step.AMEND and its.of_silence is not None:
+            return tickets.amend(its.of_silence, fault, now_ms=now_ms)
+        again = its.own or its.previous
+        if step is Step.REOPEN and again is not None:
+            return tickets.reopen(again, why=SEEN_AGAIN, now_ms=now_ms, evidence=fault.evidence)
+        previous = its.previous.number if its.previous is not None and its.previous.state is not TicketState.CLOSED else ""
+        number = self.desk.number(connection, now_ms)
+        make = tickets.born_resolved if step is Step.BORN_RESOLVED else tickets.open_from
+        return make(fault, number=number, site=site, now_ms=now_ms, previous=previous)
+
+    def _fault(self, connection: Connection, site: str, episode: Episode) -> Fault:
+        return Fault(
+            kind=episode.kind,
+            party=self.rules.party(episode.kind, episode.party),
+            # A measured value is its own proof; the ladder says how sure it is.
+            grade=episode.grade or (Grade.PROVEN if episode.kind is Kind.DISK_FULL else Grade.TO_VERIFY),
+            severity=self.rules.severity(episode.kind),
+            started_ms=episode.started_ms,
+            ended_ms=episode.ended_ms,
+            evidence=proof.evidence(connection, site, episode.proof, episode.kind),
+        )
+
+    def _newest(self, connection: Connection, site: str, episode: Episode) -> tickets.Evidence | None:
+        """What the newest sample shows: that it works again."""
+        tail = self._book.tail(connection, site)
+        if tail is None or (episode.ended_ms is not None and tail.to_ms < episode.ended_ms):
+            return None
+        found = proof.evidence(connection, site, Proof(tail.run, tail.last), episode.kind)
+        return found if found.readings or found.facts else None
+
+
+def _nothing() -> Episode:
+    raise AssertionError("a difference has a before or an after")

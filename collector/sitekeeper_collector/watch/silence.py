@@ -1,0 +1,406 @@
+"""Sites that are not heard: since when, what that is taken for, which tickets it makes, and what their return explains."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from sitekeeper_collector.domain import absence as judging
+from sitekeeper_collector.domain import returning, tickets
+from sitekeeper_collector.domain.absence import Decision, Neighbours, Silent, Why
+from sitekeeper_collector.domain.detection import Episode
+from sitekeeper_collector.domain.returning import Explanation, Outcome
+from sitekeeper_collector.domain.rules import Rules
+from sitekeeper_collector.domain.tickets import Closing, Evidence, Fault, Ticket, TicketRefused, TicketState
+from sitekeeper_collector.registry import hours
+from sitekeeper_collector.store import evidence as kept
+from sitekeeper_collector.store import ledger, lessons
+from sitekeeper_collector.store import tickets as stored
+from sitekeeper_collector.store.evidence import Absence
+from sitekeeper_collector.store.lessons import Planned
+from sitekeeper_collector.store.tables import blind, site_state, sites
+from sitekeeper_collector.watch.desk import Desk
+from sitekeeper_collector.watch.news import News
+from sitekeeper_protocol.messages import Presence
+from sitekeeper_protocol.vocabulary import Grade, Kind
+
+_log = logging.getLogger("sitekeeper.watch")
+_CALM_RECHECK_MS = 60_000
+_OF_SILENCE = (Kind.SITE_DARK, Kind.LINE_SUSPECTED)
+_UNDONE = (TicketState.OPEN, TicketState.ACKNOWLEDGED)
+
+
+class _Place(NamedTuple):
+    """Where a site stands, as far as its silence is concerned."""
+
+    county: str
+    township: str
+    access_node: str
+    feeder: str
+    hours: str
+
+
+class _Wanted(NamedTuple):
+    """A silence that is to have a ticket."""
+
+    absence: Absence
+    kind: Kind
+    why: Why
+    place: _Place
+    neighbours: Neighbours
+    lesson: str
+
+
+class Silences:
+    """Absences, from the first missed promise to the explanation."""
+
+    def __init__(self, rules: Rules, desk: Desk, *, utc_offset_min: int) -> None:
+        self._rules, self._desk = rules, desk
+        self._utc_offset_min = utc_offset_min
+        self._pending: dict[str, Absence] | None = None
+        """By site: silences that go on, or whose reason is not known yet. ``None``: to be read from the database."""
+        self._again_ms: dict[str, int] = {}
+        """When a calm silence is looked at again."""
+
+    def forget(self) -> None:
+        """Memory may differ from the database."""
+        self._pending = None
+        self._again_ms.clear()
+
+    # --- from what is heard --------------------------------------------------------------------------------------------
+
+    def hear(self, connection: Connection, news: News, playing: Mapping[str, bool]) -> list[str]:
+        """Goodbyes begin an absence, live reports end one; the sites that have returned."""
+        pending = self._load(connection)
+        returned: list[str] = []
+        for site, (at_ms, reason) in news.goodbyes.items():
+            if site not in pending or pending[site].to_ms is not None:
+                absence = Absence(0, site, at_ms, at_ms, goodbye=reason or "unsaid", playing=playing.get(site, False))
+                self._begin(connection, absence)
+        for site, at_ms in news.back.items():
+            known = pending.get(site)
+            if known is not None and known.to_ms is None and at_ms >= known.from_ms:
+                self._save(connection, known._replace(to_ms=at_ms))
+                returned.append(site)
+        return returned
+
+    def ticket_over(self, connection: Connection, site: str, episode: Episode) -> Ticket | None:
+        """The ticket of a silence that a fault may explain: they share time, and it has no other reason yet."""
+        absence = self._load(connection).get(site)
+        if absence is None or not absence.ticket or not episode.overlaps(absence.from_ms, absence.to_ms):
+            return None
+        ticket = stored.find(connection, absence.ticket)
+        return ticket if ticket is not None and ticket.state in _UNDONE and ticket.kind in _OF_SILENCE else None
+
+    def explain(self, connection: Connection, site: str, now_ms: int, *, at_last: bool = False) -> bool:
+        """Conclude a silence that is over, if enough is known or nothing more is waited for; whether its ticket changed."""
+        absence = self._load(connection).get(site)
+        if absence is None or absence.to_ms is None:
+            return False
+        gap_ms = self._rules.evidence_gap_s * 1000
+        picture = ledger.picture(connection, site, absence.from_ms, absence.to_ms, gap_ms=gap_ms)
+        blind_ms = sum(
+            min(end, absence.to_ms) - max(start, absence.from_ms)
+            for start, end in ledger.blind_between(connection, absence.from_ms, absence.to_ms)
+        )
+        found = returning.explain(picture, self._rules, now_ms, blind_ms=blind_ms, at_last=at_last)
+        if found.outcome is Outcome.WAITING:
+            return False
+        return self._conclude(connection, absence, found, now_ms)
+
+    # --- as time goes by -----------------------------------------------------------------------------------------------
+
+    def tick(self, connection: Connection, now_ms: int, playing: Callable[[str], bool]) -> None:
+        """Begin absences whose promise has run out, open tickets that are due, give up waiting for explanations."""
+        pending = self._load(connection)
+        for site, last_live_ms in self._overdue(connection, now_ms):
+            self._begin(connection, Absence(0, site, last_live_ms, now_ms, playing=playing(site)))
+        for site in [site for site, absence in pending.items() if absence.to_ms is not None]:
+            self.explain(connection, site, now_ms)
+        due = [
+            absence
+            for site, absence in pending.items()
+            if absence.to_ms is None and not absence.goodbye and self._again_ms.get(site, 0) <= now_ms
+        ]
+        self._open(connection, self._wanted(connection, due, now_ms), now_ms)
+
+    def _overdue(self, connection: Connection, now_ms: int) -> list[tuple[str, int]]:
+        """Sites that were in contact, have said no goodbye, and have not kept their promise."""
+        silence = self._rules.silence
+        blind_until = connection.execute(select(func.max(blind.c.to_ms))).scalar_one_or_none() or 0
+        state = site_state.c
+        rows = connection.execute(
+            select(state.site, state.last_live_ms, state.promised_ms)
+            .where(state.promised_ms > 0, state.promised_ms < now_ms - silence.grace_s * 1000)
+            .where(state.presence != Presence.STOPPING.value)
+            .order_by(state.site)
+        )
+        pending = self._load(connection)
+        return [
+            (site, last_live_ms)
+            for site, last_live_ms, promised_ms in rows
+            if (site not in pending or (pending[site].to_ms is not None and pending[site].to_ms < last_live_ms))
+            and judging.due_ms(last_live_ms, promised_ms, blind_until, silence) <= now_ms
+            and self._heard_since(connection, site, last_live_ms)
+        ]
+
+    def _heard_since(self, connection: Connection, site: str, last_live_ms: int) -> bool:
+        """Whether the last contact is not the one before an absence that is concluded already."""
+        known = kept.absences_between(connection, site, last_live_ms, last_live_ms)
+        return not any(one.to_ms is None or one.from_ms >= last_live_ms for one in known)
+
+    def _wanted(self, connection: Connection, due: Sequence[Absence], now_ms: int) -> list[_Wanted]:
+        if not due:
+            return []
+        places = _places(connection)
+        first_ms = min(absence.from_ms for absence in due)
+        planned = [one.planned for one in lessons.between(connection, first_ms - 1, now_ms)]
+        lost = self._lost(places)
+        found: list[_Wanted] = []
+        for absence in due:
+            place = places.get(absence.site)
+            if place is None:
+                continue  # no longer registered
+            wanted = self._judge(connection, absence, place, planned, lost, now_ms)
+            if wanted is not None:
+                found.append(wanted)
+        return found
+
+    def _judge(
+        self,
+        connection: Connection,
+        absence: Absence,
+        place: _Place,
+        planned: Sequence[Planned],
+        lost: "_Lost",
+        now_ms: int,
+    ) -> _Wanted | None:
+        own = [one.lesson for one in planned if one.is_for(place.county, place.township, absence.site)]
+        neighbours = self._neighbours(connection, absence, place, lost)
+        silent = Silent(
+            lost_ms=absence.from_ms,
+            playing=absence.playing,
+            lessons=tuple(own),
+            week=hours.parse(place.hours) if place.hours else (),
+            neighbours=neighbours,
+            blind_ms=sum(
+                min(end, now_ms) - max(start, absence.from_ms)
+                for start, end in ledger.blind_between(connection, absence.from_ms, now_ms)
+            ),
+        )
+        decision = judging.judge(silent, self._rules, self._utc_offset_min, now_ms)
+        self._remember(connection, absence, decision, now_ms)
+        if decision.kind is None or not self._raises(decision.kind):
+            return None
+        if absence.ticket and (decision.kind is not Kind.LINE_SUSPECTED or absence.suspected_ms is not None):
+            return None
+        title = next((one.title for one in own if one.from_ms <= absence.from_ms < one.to_ms), "")
+        return _Wanted(absence, decision.kind, decision.why, place, neighbours, title)
+
+    def _raises(self, kind: Kind) -> bool:
+        rule = self._rules.of(kind)
+        return rule is not None and rule.ticket
+
+    def _remember(self, connection: Connection, absence: Absence, decision: Decision, now_ms: int) -> None:
+        calm = decision.why in (Why.NOT_YET, Why.END_OF_CLASS) or bool(absence.ticket)
+        self._again_ms[absence.site] = now_ms + _CALM_RECHECK_MS if calm else now_ms
+        if absence.why != decision.why.value:
+            self._save(connection, absence._replace(why=decision.why.value))
+
+    # --- neighbours ----------------------------------------------------------------------------------------------------
+
+    def _lost(self, places: Mapping[str, _Place]) -> "_Lost":
+        """The sites that are silent without a goodbye, by access node and by feeder."""
+        by_node: dict[str, list[Absence]] = {}
+        by_feeder: dict[str, list[tuple[str, Absence]]] = {}
+        for site, absence in (self._pending or {}).items():
+            place = places.get(site)
+            if place is None or absence.goodbye:
+                continue
+            if place.access_node:
+                by_node.setdefault(place.access_node, []).append(absence)
+            if place.feeder:
+                by_feeder.setdefault(place.feeder, []).append((place.access_node, absence))
+        sites_of: dict[str, list[str]] = {}
+        for site, place in places.items():
+            if place.access_node:
+                sites_of.setdefault(place.access_node, []).append(site)
+        return _Lost(by_node, by_feeder, sites_of)
+
+    def _neighbours(self, connection: Connection, absence: Absence, place: _Place, lost: "_Lost") -> Neighbours:
+        """How the other sites of the access node fared when this one was lost."""
+        within_ms = self._rules.silence.neighbours_within_s * 1000
+
+        def together(other: Absence) -> bool:
+            return other.site != absence.site and abs(other.from_ms - absence.from_ms) <= within_ms
+
+        gone = {other.site for other in lost.by_node.get(place.access_node, ()) if together(other)}
+        others = [site for site in lost.sites_of.get(place.access_node, ()) if site != absence.site]
+        if not gone:
+            return Neighbours(0, 0, False)
+        state = site_state.c
+        staying = connection.execute(
+            select(func.count())
+            .select_from(site_state)
+            .where(state.site.in_([site for site in others if site not in gone]), state.last_live_ms > absence.from_ms)
+        ).scalar_one()
+        by_power = any(node != place.access_node and together(other) for node, other in lost.by_feeder.get(place.feeder, ()))
+        return Neighbours(len(gone) + int(staying), len(gone), by_power)
+
+    # --- tickets -------------------------------------------------------------------------------------------------------
+
+    def _open(self, connection: Connection, wanted: Sequence[_Wanted], now_ms: int) -> None:
+        """Open the tickets. Of sites whose lines are suspected together one leads, and the others owe no mail of their own."""
+        groups: dict[str, list[_Wanted]] = {}
+        for one in wanted:
+            if one.kind is Kind.LINE_SUSPECTED:
+                groups.setdefault(one.place.access_node, []).append(one)
+            else:
+                self._open_one(connection, one, now_ms)
+        for of_node in groups.values():
+            lead = self._lead(connection, of_node)
+            number = lead or self._desk.number(connection, now_ms)
+            followers = of_node if lead else of_node[1:]
+            for one in followers:
+                self._open_one(connection, one, now_ms, parent=number)
+            if not lead:
+                # Last, so that its mail can name the others.
+                self._open_one(connection, of_node[0], now_ms, number=number)
+
+    def _lead(self, connection: Connection, of_node: Sequence[_Wanted]) -> str:
+        """The number of the ticket that leads this access node's already; empty: there is none."""
+        within_ms = self._rules.silence.neighbours_within_s * 1000
+        first = of_node[0]
+        for absence in self._load(connection).values():
+            if absence.suspected_ms is None or not absence.ticket or abs(absence.from_ms - first.absence.from_ms) > within_ms:
+                continue
+            ticket = stored.find(connection, absence.ticket)
+            if ticket is not None and self._node_of(connection, ticket.site) == first.place.access_node:
+                return ticket.parent or ticket.number
+        return ""
+
+    def _node_of(self, connection: Connection, site: str) -> str:
+        found = connection.execute(select(sites.c.access_node).where(sites.c.id == site)).scalar_one_or_none()
+        return str(found or "")
+
+    def _open_one(self, connection: Connection, one: _Wanted, now_ms: int, *, number: str = "", parent: str = "") -> None:
+        absence, fault = one.absence, self._fault(one)
+        suspected = now_ms if one.kind is Kind.LINE_SUSPECTED else absence.suspected_ms
+        if absence.ticket:
+            ticket = stored.find(connection, absence.ticket)
+            if ticket is None or ticket.state not in _UNDONE:
+                return
+            change = tickets.amend(ticket, fault, now_ms=now_ms)
+        else:
+            number = number or self._desk.number(connection, now_ms)
+            change = tickets.open_from(fault, number=number, site=absence.site, now_ms=now_ms, parent=parent)
+        self._desk.apply(connection, change, now_ms)
+        self._save(connection, absence._replace(ticket=change.ticket.number, suspected_ms=suspected, why=one.why.value))
+
+    def _fault(self, one: _Wanted) -> Fault:
+        absence = one.absence
+        facts = [("last_heard", str(absence.from_ms))]
+        if one.lesson:
+            facts.append(("class", one.lesson))
+        if absence.playing:
+            facts.append(("playing", "1"))
+        if one.kind is Kind.LINE_SUSPECTED:
+            facts += [
+                ("access_node", one.place.access_node),
+                ("neighbours_gone", f"{one.neighbours.gone}/{one.neighbours.together}"),
+            ]
+        return Fault(
+            kind=one.kind,
+            party=self._rules.party(one.kind),
+            grade=Grade.INFERRED if one.kind is Kind.LINE_SUSPECTED else Grade.TO_VERIFY,
+            severity=self._rules.severity(one.kind),
+            started_ms=absence.from_ms,
+            evidence=Evidence(facts=tuple(facts)),
+        )
+
+    def _conclude(self, connection: Connection, absence: Absence, found: Explanation, now_ms: int) -> bool:
+        ticket = stored.find(connection, absence.ticket) if absence.ticket else None
+        change: tickets.Change | None = None
+        try:
+            change = self._closing(connection, absence, ticket, found, now_ms)
+        except TicketRefused as err:
+            _log.info("ticket %s: a person was faster", err)
+        number = absence.ticket
+        if change is not None:
+            number = self._desk.apply(connection, change, now_ms).number
+        done = absence._replace(ticket=number, outcome=found.outcome.value, concluded_ms=now_ms)
+        kept.save_absence(connection, done)
+        self._load(connection).pop(absence.site, None)
+        self._again_ms.pop(absence.site, None)
+        return change is not None
+
+    def _closing(
+        self, connection: Connection, absence: Absence, ticket: Ticket | None, found: Explanation, now_ms: int
+    ) -> tickets.Change | None:
+        """What the reason for a silence does to its ticket. One that has got its true kind already needs nothing more."""
+        assert absence.to_ms is not None
+        open_one = ticket if ticket is not None and ticket.state in _UNDONE and ticket.kind in _OF_SILENCE else None
+        if found.outcome is Outcome.BLOCKED and found.kind is not None and not absence.goodbye:
+            fault = self._explained(absence, found)
+            if open_one is not None:
+                return tickets.amend(open_one, fault, now_ms=now_ms)
+            if ticket is None and self._raises(found.kind):
+                number = self._desk.number(connection, now_ms)
+                return tickets.born_resolved(fault, number=number, site=absence.site, now_ms=now_ms)
+            return None
+        if open_one is None:
+            return None
+        if found.outcome in (Outcome.POWER, Outcome.OFF):
+            return tickets.withdraw(open_one, closing=Closing.EXPLAINED, text=found.outcome.value, now_ms=now_ms)
+        if found.outcome is Outcome.OURSELVES:
+            return tickets.withdraw(open_one, closing=Closing.OWN_BLINDNESS, now_ms=now_ms)
+        if found.outcome is Outcome.FAULT and found.kind is not None:
+            return tickets.amend(open_one, self._explained(absence, found), now_ms=now_ms)
+        return tickets.recover(open_one, ended_ms=absence.to_ms, now_ms=now_ms)
+
+    def _explained(self, absence: Absence, found: Explanation) -> Fault:
+        assert found.kind is not None
+        return Fault(
+            kind=found.kind,
+            party=self._rules.party(found.kind, found.party),
+            grade=Grade.PROVEN,
+            severity=self._rules.severity(found.kind),
+            started_ms=found.from_ms,
+            ended_ms=found.to_ms,
+            evidence=Evidence(facts=(("dark_from", str(absence.from_ms)), ("dark_to", str(absence.to_ms)))),
+        )
+
+    def _begin(self, connection: Connection, absence: Absence) -> None:
+        """A new silence. One before it whose reason is still awaited gets the one that there is by now."""
+        before = self._load(connection).get(absence.site)
+        if before is not None:
+            self.explain(connection, absence.site, absence.noticed_ms, at_last=True)
+        self._load(connection)[absence.site] = kept.begin_absence(connection, absence)
+        self._again_ms.pop(absence.site, None)
+
+    # --- memory --------------------------------------------------------------------------------------------------------
+
+    def _load(self, connection: Connection) -> dict[str, Absence]:
+        if self._pending is None:
+            self._pending = {absence.site: absence for absence in kept.pending_absences(connection)}
+        return self._pending
+
+    def _save(self, connection: Connection, absence: Absence) -> None:
+        kept.save_absence(connection, absence)
+        self._load(connection)[absence.site] = absence
+
+
+class _Lost(NamedTuple):
+    """Silent sites by access node; by feeder, with their access nodes; and all sites of each access node."""
+
+    by_node: Mapping[str, Sequence[Absence]]
+    by_feeder: Mapping[str, Sequence[tuple[str, Absence]]]
+    sites_of: Mapping[str, Sequence[str]]
+
+
+def _places(connection: Connection) -> dict[str, _Place]:
+    rows = connection.execute(
+        select(sites.c.id, sites.c.county, sites.c.township, sites.c.access_node, sites.c.feeder, sites.c.hours)
+    )
+    return {row[0]: _Place(*row[1:]) for row in rows}
