@@ -8,17 +8,27 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from sitekeeper_collector import rules_file
 from sitekeeper_collector.blindness import Sight
 from sitekeeper_collector.config import Settings, password
+from sitekeeper_collector.domain.rules import Rules
 from sitekeeper_collector.ingest.messages import Inbound, Outbound
 from sitekeeper_collector.ingest.pipeline import Ingest
 from sitekeeper_collector.ingest.transport import Transport, echo_topic
+from sitekeeper_collector.notify.postman import Postman
+from sitekeeper_collector.notify.smtp import Encryption, SmtpSettings
 from sitekeeper_collector.store import sight as stored_sight
 from sitekeeper_collector.store.engine import Store, open_store
 from sitekeeper_collector.store.errors import StoreUnavailable
+from sitekeeper_collector.watch.desk import Desk
+from sitekeeper_collector.watch.engine import Watch
+
+if TYPE_CHECKING:
+    from sitekeeper_collector.embedded.mail_catcher import MailCatcher
 
 _log = logging.getLogger("sitekeeper.collector")
 _RETRY_S, _RETRY_MOST_S = 0.2, 10.0
@@ -54,6 +64,8 @@ def run(settings: Settings, stopping: threading.Event | None = None) -> int:
         with store.read() as connection:
             last_seen_ms = stored_sight.last_seen(connection)
         sight = Sight(interval_s=settings.blindness.interval_s, limit_s=settings.blindness.limit_s, last_seen_ms=last_seen_ms)
+        rules = rules_file.load(Path(settings.watch.rules_file) if settings.watch.rules_file else None)
+        desk = Desk(settings.mail, settings.utc_offset_min)
         ingest = Ingest(
             store,
             wall_ms=wall_ms,
@@ -61,8 +73,11 @@ def run(settings: Settings, stopping: threading.Event | None = None) -> int:
             receipt_interval_s=settings.receipt_interval_s,
             echo_topic=echo_topic(settings.broker.username),
             sight=sight,
+            watch=Watch(rules, desk, utc_offset_min=settings.utc_offset_min),
         )
-        _serve_console(settings, store, stack)
+        catcher = _catch_mail(settings, stack)
+        _send_mail(settings, store, catcher, stack)
+        _serve_console(settings, store, desk, rules, catcher, stack)
         transport = Transport(settings, secret, wall_ms=wall_ms, on_lost=sight.disconnected)
         stack.callback(transport.close)
         _log.info("the collector runs on %s", store.engine.url.render_as_string(hide_password=True))
@@ -84,7 +99,34 @@ def _with_embedded_broker(settings: Settings, stack: ExitStack) -> Settings:
     return replace(settings, broker=replace(settings.broker, host=HOST, port=embedded.port, tls=None))
 
 
-def _serve_console(settings: Settings, store: Store, stack: ExitStack) -> None:
+def _catch_mail(settings: Settings, stack: ExitStack) -> "MailCatcher | None":
+    if not settings.embedded.mail_catcher:
+        return None
+    # aiosmtpd brings asyncio with it: only for those who want it.
+    from sitekeeper_collector.embedded.mail_catcher import MailCatcher
+
+    catcher = MailCatcher()
+    catcher.start()
+    stack.callback(catcher.stop)
+    return catcher
+
+
+def _send_mail(settings: Settings, store: Store, catcher: "MailCatcher | None", stack: ExitStack) -> None:
+    mail = settings.mail
+    if catcher is not None:
+        mail = replace(mail, smtp=SmtpSettings(host="127.0.0.1", port=catcher.port, encryption=Encryption.NONE))
+    if mail.smtp is None:
+        if mail.recipients:
+            _log.warning("mail.smtp is not set: mails are noted, and sent once it is")
+        return
+    postman = Postman(store, mail, wall_ms=wall_ms, utc_offset_min=settings.utc_offset_min)
+    postman.start()
+    stack.callback(postman.stop)
+
+
+def _serve_console(
+    settings: Settings, store: Store, desk: Desk, rules: Rules, catcher: "MailCatcher | None", stack: ExitStack
+) -> None:
     if not settings.console.enabled:
         return
     # A web stack takes a while to import: only for those who want one.
@@ -97,6 +139,10 @@ def _serve_console(settings: Settings, store: Store, stack: ExitStack) -> None:
         wall_ms=wall_ms,
         blind_after_s=settings.blindness.limit_s,
         https=settings.console.https,
+        desk=desk,
+        rules=rules,
+        utc_offset_min=settings.utc_offset_min,
+        catcher=catcher,
     )
     try:
         console.start()
@@ -113,7 +159,11 @@ def _serve_console(settings: Settings, store: Store, stack: ExitStack) -> None:
 
 def _carry(settings: Settings, ingest: Ingest, transport: Transport, sight: Sight, stopping: threading.Event) -> None:
     topic = echo_topic(settings.broker.username)
+    every_ms, looked_ms = round(settings.watch.interval_s * 1000), steady_ms()
     while not stopping.is_set():
+        if steady_ms() - looked_ms >= every_ms:
+            looked_ms = steady_ms()
+            ingest.tick()
         if transport.subscribed.is_set():
             echo = sight.echo_due(steady_ms())
             if echo is not None:

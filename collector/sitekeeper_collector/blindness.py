@@ -93,6 +93,11 @@ class Sight:
         gap = gap_between(self._before, now, was_disconnected=after_loss, limit_ms=self._limit_ms)
         return Beat(now, gap, after_loss)
 
+    def seeing(self, steady_ms: int) -> bool:
+        """Whether this process has just heard itself: else the silence of others proves nothing."""
+        before = self._before
+        return before is not None and before.steady_ms is not None and steady_ms - before.steady_ms <= self._limit_ms
+
     def settle(self, beat: Beat) -> None:
         """``beat`` is stored."""
         self._before = beat.seen

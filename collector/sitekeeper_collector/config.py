@@ -62,10 +62,14 @@ class Blindness(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Embedded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A broker in this process instead of one at ``broker.host``, on the loopback address; for demos and a few sites."""
+    """A broker in this process instead of one at ``broker.host``, on the loopback address; for demos and a few sites.
+
+    ``mail_catcher``: a mail server that delivers nothing and shows its mails at the console, instead of ``mail.smtp``.
+    """
 
     broker: bool = False
     port: _Port = 1883
+    mail_catcher: bool = False
     folder: _LongText = "/var/lib/sitekeeper-collector/broker"
     """Where its passwords are, as ``sitekeeper-collector broker config`` writes them."""
 
@@ -97,7 +101,8 @@ class Mail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Mail about tickets. Without ``smtp`` none is sent; who would have been mailed is noted all the same.
 
     ``domain`` stands in the mails' identifications and must not change; empty: that of ``sender``. ``phone`` and ``reply_to``
-    tell the reader how to answer.
+    tell the reader how to answer. The first retry comes after ``retry_s``, the others after ever longer waits up to an hour;
+    ``lease_s``: a sender of which nothing is heard for so long has died, and its mail is tried again.
     """
 
     smtp: SmtpSettings | None = None
@@ -109,6 +114,14 @@ class Mail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     recipients: Annotated[tuple[Recipient, ...], Meta(max_length=10_000)] = ()
     give_up_after_s: Annotated[int, Meta(ge=60, le=30 * 86400)] = 5 * 86400
     retry_s: Annotated[float, Meta(ge=0.1, le=3600)] = 30
+    lease_s: Annotated[int, Meta(ge=1, le=3600)] = 300
+
+
+class Watching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How faults are found: by ``rules_file`` (none: the defaults), looking at silent sites every ``interval_s``."""
+
+    rules_file: _LongText | None = None
+    interval_s: Annotated[float, Meta(ge=0.1, le=300)] = 5
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,7 +136,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     embedded: Embedded = Embedded()
     console: Web = Web()
     mail: Mail = Mail()
-    rules_file: _LongText | None = None
+    watch: Watching = Watching()
     utc_offset_min: Annotated[int, Meta(ge=-720, le=840)] = 480
     """Minutes that the county's clocks are ahead of UTC."""
 
@@ -253,7 +266,7 @@ def _check_paths(settings: Settings) -> None:
         ("broker.password_file", settings.broker.password_file),
         ("broker.tls.ca_file", tls.ca_file if tls else None),
         ("embedded.folder", settings.embedded.folder),
-        ("rules_file", settings.rules_file),
+        ("watch.rules_file", settings.watch.rules_file),
         ("mail.smtp.password_file", settings.mail.smtp.password_file if settings.mail.smtp else None),
         ("mail.smtp.ca_file", settings.mail.smtp.ca_file if settings.mail.smtp else None),
     ):

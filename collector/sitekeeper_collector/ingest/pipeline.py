@@ -82,6 +82,22 @@ class Ingest:
             self._forget()
             raise
 
+    def tick(self) -> None:
+        """Let the watch look at what is silent, unless we are blind. Never raises: what failed now is looked at again."""
+        if self._sight is None or not self._sight.seeing(self._steady_ms()):
+            return
+        try:
+            with self._store.write() as connection:
+                self._follow_epoch(connection)
+                self._watch.tick(connection, self._wall_ms())
+            self._watch.settle()
+        except StoreUnavailable as err:
+            self._forget()
+            self._news.say(logging.WARNING, "watch", f"the database can't be used now: {err}")
+        except Exception:
+            self._forget()
+            log.exception("looking at silent sites failed")
+
     def _forget(self) -> None:
         self._working.forget()
         self._watch.forget()

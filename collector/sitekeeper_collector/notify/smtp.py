@@ -12,7 +12,8 @@ from msgspec import Meta, Struct
 from sitekeeper_collector.notify.view import clean
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_FIRST_WAIT_S = 30.0
+FIRST_WAIT_S = 30.0
+"""Seconds until the second try."""
 _LONGEST_WAIT_S = 3600.0
 _MOST_REASON = 200
 
@@ -97,7 +98,7 @@ def send(settings: SmtpSettings, message: EmailMessage) -> Outcome:
 
 def backoff(attempt: int) -> float:
     """Seconds to wait after the ``attempt``-th try (from 1): 30 s, doubling up to an hour. Jitter is the caller's."""
-    return min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(max(0, attempt - 1), 20))
+    return min(_LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(max(0, attempt - 1), 20))
 
 
 def _trust(settings: SmtpSettings) -> ssl.SSLContext:
