@@ -3,8 +3,9 @@
 import datetime
 import email.policy
 import re
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
+from email.policy import Policy
 from email.utils import format_datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,19 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+class _MessageIds(UnstructuredHeader, BaseHeader):
+    """Identifications of messages, folded between them only: the library encodes long ones, and nobody finds a thread then."""
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {f'{policy.linesep} '.join(str(self).split())}{policy.linesep}"
+
+
+_headers = HeaderRegistry()
+for _name in ("message-id", "in-reply-to", "references"):
+    _headers.map_to_type(_name, _MessageIds)
+_policy = email.policy.SMTP.clone(header_factory=_headers)
 
 
 class MailError(ValueError):
@@ -74,7 +88,7 @@ def render(view: MailView, lang: Lang) -> Rendered:
 def subject(view: MailView, lang: Lang) -> str:
     """The same for all mails of a thread, but for the ``Re:``: many mail programs thread by it, whatever the references say."""
     kind = texts.kind(view.subject_kind or view.kind, lang)
-    about = " ".join(part for part in (clean(view.site_name, _MOST_SUBJECT_NAME), kind) if part)
+    about = " ".join(part for part in (clean(view.area or view.site_name, _MOST_SUBJECT_NAME), kind) if part)
     return f"{'Re: ' if view.follows else ''}[{clean(view.ticket, 40)}] {about}"
 
 
@@ -92,7 +106,7 @@ def compose(rendered: Rendered, envelope: Envelope) -> EmailMessage:
 
     ``References`` names the first and the previous mail of the thread, so that one that was lost does not break it.
     """
-    message = EmailMessage(policy=email.policy.SMTP)
+    message = EmailMessage(policy=_policy)
     own = message_id(envelope.thread, envelope.number, envelope.domain)
     message["Message-ID"] = own
     message["Date"] = _date(envelope)
@@ -107,9 +121,9 @@ def compose(rendered: Rendered, envelope: Envelope) -> EmailMessage:
         message["References"] = before if first == before else f"{first} {before}"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answering machine may answer
     message["X-Auto-Response-Suppress"] = "All"  # the same for Exchange
-    message["Content-Language"] = "zh-CN" if envelope.lang == "zh" else "en"
     message.set_content(rendered.text, cte="base64")
     message.add_alternative(rendered.html, subtype="html", cte="base64")
+    message["Content-Language"] = "zh-CN" if envelope.lang == "zh" else "en"  # last: a body takes such headers with it
     message.set_boundary(f"=_{own.strip('<>').split('@')[0]}_=")
     return message
 

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from sitekeeper_collector.domain.tickets import NoticeEvent, TimelineEntry
-from sitekeeper_collector.notify.view import MailView, carrier_text, clean, lasted, when
+from sitekeeper_collector.domain.tickets import Closing, NoticeEvent, TimelineEntry
+from sitekeeper_collector.notify.facts import finding
+from sitekeeper_collector.notify.view import MOST_MEMBERS, MailView, carrier_text, clean, lasted, when
 from sitekeeper_collector.notify.words import (
     ASKS,
     CLOSINGS,
@@ -11,6 +12,8 @@ from sitekeeper_collector.notify.words import (
     EVENTS,
     GRADE_MEANS,
     GRADE_SYMBOLS,
+    PINGS,
+    PROBES,
     SHORT_RUNGS,
     SHORT_STATES,
     SYMBOLS,
@@ -23,6 +26,7 @@ from sitekeeper_protocol.texts import Lang
 from sitekeeper_protocol.vocabulary import Method, Party, Reason, Rung, State
 
 MOST_NAME = 60
+MOST_MEMBER = 30
 MOST_TEXT = 300
 MOST_ENTRIES = 20
 MOST_FACTS = 20
@@ -70,6 +74,8 @@ class Page(NamedTuple):
     grade: str
     grade_means: str
     event: str
+    severity: str
+    ticket: str
     kind: str
     name: str
     place: str
@@ -101,9 +107,11 @@ def page(view: MailView, lang: Lang) -> Page:
         grade=texts.grade(view.grade, lang),
         grade_means=pick(GRADE_MEANS[view.grade], lang),
         event=pick(EVENTS[view.event], lang),
+        severity="" if calm else texts.severity(view.severity, lang),
+        ticket=clean(view.ticket, 40),
         kind=texts.kind(view.kind, lang),
-        name=clean(view.site_name, MOST_NAME),
-        place=" · ".join(part for part in (clean(view.site, 40), clean(view.township, MOST_NAME)) if part),
+        name=clean(view.area or view.site_name, MOST_NAME),
+        place=_place(view, lang),
         ask=pick(ASKS[view.event], lang).format(party=party),
         summary=summary(view, lang),
         facts=_facts(view, lang, party),
@@ -112,7 +120,7 @@ def page(view: MailView, lang: Lang) -> Page:
         carrier=carrier_text(view, lang) if view.party is Party.TELECOM and not calm else "",
         help=() if calm or view.party not in (Party.SITE, Party.TECHNICIAN) else texts.help_steps(view.kind, lang),
         proofs=_proofs(view.evidence.readings, lang),
-        findings=[(clean(name, MOST_NAME), clean(value, MOST_TEXT)) for name, value in view.evidence.facts[:MOST_FACTS]],
+        findings=_findings(view, lang),
         earlier=_earlier(view, lang),
         timeline=[_done(entry, view, lang) for entry in view.timeline[-MOST_ENTRIES:]],
         answers=_answers(view, lang, calm),
@@ -159,8 +167,8 @@ def _facts(view: MailView, lang: Lang, party: str) -> list[tuple[str, str]]:
     closing = "" if view.closing is None else pick(CLOSINGS[view.closing], lang)
     rows = (
         ("party", party),
-        ("severity", texts.severity(view.severity, lang)),
         ("ticket", clean(view.ticket, 40)),
+        *(_line(view) if view.party is Party.TELECOM and not view.area else ()),
         ("order", clean(view.carrier_order, MOST_NAME)),
         ("closing", closing),
         ("parent", clean(view.parent, 40)),
@@ -170,20 +178,47 @@ def _facts(view: MailView, lang: Lang, party: str) -> list[tuple[str, str]]:
     return [(say(label, lang), value) for label, value in rows if value]
 
 
+def _line(view: MailView) -> tuple[tuple[str, str], ...]:
+    """Each by itself, to be copied into one field; what is too long to be real is not shown in part."""
+    named = (("line_account", view.line.account), ("loid", view.line.loid), ("line_phone", view.line.phone))
+    shown = ((label, clean(value, MOST_NAME)) for label, value in named)
+    return tuple((label, value) for label, value in shown if not value.endswith("…"))
+
+
+def _place(view: MailView, lang: Lang) -> str:
+    own = say("sites", lang, count=len(view.members)) if view.area and view.members else clean(view.site, 40)
+    return " · ".join(part for part in (own, clean(view.township, MOST_NAME)) if part)
+
+
+def _findings(view: MailView, lang: Lang) -> list[tuple[str, str]]:
+    members = _members(view, lang)
+    found = [fact for fact in view.evidence.facts[:MOST_FACTS] if not (members and fact[0] == "members")]
+    return [*members, *(finding(name, value, view, lang) for name, value in found)]
+
+
+def _members(view: MailView, lang: Lang) -> list[tuple[str, str]]:
+    shown = [name for name in (clean(member, MOST_MEMBER) for member in view.members[:MOST_MEMBERS]) if name]
+    if not shown:
+        return []
+    names = ("、" if lang == "zh" else ", ").join(shown)
+    left_out = len(view.members) - MOST_MEMBERS
+    if left_out > 0:
+        names = say("and_more", lang, names=names, count=left_out, all=len(view.members))
+    return [(say("members", lang), names)]
+
+
 def _proofs(readings: tuple[Reading, ...], lang: Lang) -> list[Proof]:
     several = len({reading.path for reading in readings}) > 1
     return [_proof(reading, lang, with_path=several) for reading in readings]
 
 
 def _proof(reading: Reading, lang: Lang, *, with_path: bool) -> Proof:
-    label = f" ({clean(reading.label, 20)})" if reading.label else ""
+    label = f" ({_label(reading, lang)})" if reading.label else ""
     details = [
         texts.reason(reading.reason, lang) if reading.reason is not Reason.NONE else "",
         "" if reading.rtt_ms is None else f"{reading.rtt_ms:.0f} ms",
         say("loss", lang, percent=round(reading.loss_ratio * 100)) if reading.loss_ratio else "",
-        texts.method(reading.method, lang)
-        if reading.method is not Method.NONE and reading.state is not State.NOT_APPLICABLE
-        else "",
+        _method(reading, lang),
         clean(reading.target, MOST_NAME),
         clean(reading.path, 40) if with_path else "",
     ]
@@ -196,23 +231,44 @@ def _proof(reading: Reading, lang: Lang, *, with_path: bool) -> Proof:
     )
 
 
+def _label(reading: Reading, lang: Lang) -> str:
+    known = PROBES.get(reading.label)
+    return clean(reading.label, 20) if known is None else pick(known, lang)
+
+
+def _method(reading: Reading, lang: Lang) -> str:
+    if reading.method is Method.NONE or reading.state is State.NOT_APPLICABLE:
+        return ""
+    return "ping" if reading.method in PINGS else texts.method(reading.method, lang)
+
+
 def _earlier(view: MailView, lang: Lang) -> str:
     left_out = len(view.timeline) - MOST_ENTRIES
     return say("earlier", lang, count=left_out) if left_out > 0 else ""
 
 
 def _done(entry: TimelineEntry, view: MailView, lang: Lang) -> Done:
-    words = [clean(str(entry.details[key]), MOST_TEXT) for key in ("text", "why", "into") if key in entry.details]
-    if "kind" in entry.details:
-        words.append(texts.kind(str(entry.details["kind"]), lang))
-    if "party" in entry.details:
-        words.append(texts.party(str(entry.details["party"]), lang))
     return Done(
         at=when(entry.at_ms, view, year=False),
         who=clean(entry.who, MOST_NAME) or say("system", lang),
         what=pick(DONE[entry.what], lang),
-        text=" · ".join(words),
+        text=" · ".join(_told(entry, view, lang)),
     )
+
+
+def _told(entry: TimelineEntry, view: MailView, lang: Lang) -> list[str]:
+    """What the details of an entry say."""
+    details = entry.details
+    words = [clean(str(details[key]), MOST_TEXT) for key in ("text", "why", "into") if key in details]
+    for key, name in (("kind", texts.kind), ("party", texts.party), ("grade", texts.grade)):
+        if key in details:
+            words.append(name(str(details[key]), lang))
+    words.extend(pick(CLOSINGS[closing], lang) for closing in Closing if closing == details.get("closing"))
+    for key, label in (("from_ms", "from"), ("ended_ms", "ended")):
+        at_ms = details.get(key)
+        if isinstance(at_ms, int):
+            words.append(say(label, lang, time=when(at_ms, view, year=False)))
+    return words
 
 
 def _answers(view: MailView, lang: Lang, calm: bool) -> list[str]:

@@ -125,6 +125,10 @@ def _converse(client: smtplib.SMTP, settings: SmtpSettings, context: ssl.SSLCont
         return _judged("recipient", code, text)
     except smtplib.SMTPDataError as err:
         return _judged("mail", err.smtp_code, err.smtp_error)
+    except smtplib.SMTPSenderRefused as err:
+        if err.smtp_code == 552:  # we say how large the mail is along with our address (RFC 1870, section 6.1)
+            return _judged("mail", err.smtp_code, err.smtp_error)
+        return Retry(_reply("the server refuses", err.smtp_code, err.smtp_error))
     except smtplib.SMTPAuthenticationError as err:
         return Retry(f"the login is refused: {err.smtp_code}")  # its text may repeat what was sent
     except smtplib.SMTPResponseException as err:

@@ -1,6 +1,7 @@
 """What a mail about a ticket shows: its values, made harmless, and the fault text for the carrier's own system."""
 
 import datetime
+import re
 import unicodedata
 
 from msgspec import Struct
@@ -15,6 +16,10 @@ CARRIER_TEXT = 120
 """Characters that the fault field of a carrier's system takes."""
 _LEAST_PLACE = 4
 """Characters of a place's name that still say anything."""
+_CUT_NUMBER = re.compile(r"[\dA-Za-z@._/+-]+…$")
+"""A number at the end that may have been cut."""
+MOST_MEMBERS = 12
+"""Sites of an area that a mail names; of the others it says how many they are."""
 CHINA_MIN = 480
 """Minutes that China's clocks are ahead of UTC, in all seasons and provinces."""
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
@@ -42,6 +47,7 @@ class MailView(Struct, frozen=True, kw_only=True):
 
     ``subject_kind`` is the kind that the thread began with (``None``: the present one), so that its subject never changes.
     ``follows``: the mail is not the first of its thread. ``party_name`` says who the party is here, such as a company.
+    ``area`` names the access node, feeder or township that a ticket about several sites is about, ``members`` its sites.
     """
 
     event: NoticeEvent
@@ -67,6 +73,8 @@ class MailView(Struct, frozen=True, kw_only=True):
     previous: str = ""
     answering: Answering = Answering()
     follows: bool = False
+    area: str = ""
+    members: tuple[str, ...] = ()
     subject_kind: Kind | None = None
     utc_offset_min: int = CHINA_MIN
 
@@ -107,26 +115,38 @@ def lasted(from_ms: int, to_ms: int, lang: Lang) -> str:
 def carrier_text(view: MailView, lang: Lang = "zh") -> str:
     """What to paste into the carrier's own system: at most ``CARRIER_TEXT`` characters.
 
-    A number that identifies the line is there whole or, where it can't fit, not at all: a cut one would name another line.
-    The name of the place is cut to the room that is left, and the grade stands there if there is still room.
+    A number that identifies the line, or the name of an access node, is there whole or, where it can't fit, not at all: a cut
+    one would name another. The place is cut to the room that is left, and the grade stands there if there is still room.
     """
     comma = say("comma", lang)
     since = say("from", lang, time=when(view.started_ms, view, year=False))
     text = f"{texts.kind(view.kind, lang)}{comma}{since}"
-    numbers = (
-        (say("account", lang), view.line.account),
-        ("LOID ", view.line.loid),
-        (say("phone", lang), view.line.phone),
-        (say("order_short", lang), view.ticket),
-    )
-    for label, value in numbers:
-        part = f"{comma}{label}{clean(value, CARRIER_TEXT)}"
-        if value.strip() and len(text) + len(part) <= CARRIER_TEXT:
+    for label, value in _identities(view, lang):
+        shown = clean(value, CARRIER_TEXT)
+        part = f"{comma}{label}{shown}"
+        if shown and not shown.endswith("…") and len(text) + len(part) <= CARRIER_TEXT:
             text += part
-    between = " " if lang == "en" else ""
-    place = clean(f"{view.township}{between}{view.site_name}", CARRIER_TEXT)
-    room = CARRIER_TEXT - len(text) - len(comma)
-    if place and room >= _LEAST_PLACE:
-        text += comma + clipped(place, room)
+    place = _place(view, lang, CARRIER_TEXT - len(text) - len(comma))
+    if place:
+        text += comma + place
     grade = comma + texts.grade(view.grade, lang)
     return text + grade if len(text) + len(grade) <= CARRIER_TEXT else text
+
+
+def _identities(view: MailView, lang: Lang) -> tuple[tuple[str, str], ...]:
+    number = (say("order_short", lang), view.ticket)
+    if view.area:
+        return ((say("node", lang), view.area), number)
+    line = view.line
+    return ((say("account", lang), line.account), ("LOID ", line.loid), (say("phone", lang), line.phone), number)
+
+
+def _place(view: MailView, lang: Lang, room: int) -> str:
+    """Where it is, or which sites it is about, in at most ``room`` characters; nothing if that would say nothing."""
+    if view.area:
+        sites = say("sites", lang, count=len(view.members)) if view.members else ""
+        whole = " ".join(part for part in (sites, *view.members[:MOST_MEMBERS]) if part)
+    else:
+        whole = f"{view.township}{' ' if lang == 'en' else ''}{view.site_name}"
+    shown = _CUT_NUMBER.sub("…", clipped(clean(whole, CARRIER_TEXT), max(0, room)))
+    return shown if len(shown) >= _LEAST_PLACE or shown == clean(whole, CARRIER_TEXT) else ""

@@ -1,8 +1,9 @@
 """The words of the mails, zh and en; the names of kinds, rungs and parties are those of the protocol."""
 
 from sitekeeper_collector.domain.tickets import Closing, NoticeEvent, What
+from sitekeeper_protocol.ladder import DIRECT
 from sitekeeper_protocol.texts import LANGUAGES, Lang, Pair
-from sitekeeper_protocol.vocabulary import Grade, Rung, State
+from sitekeeper_protocol.vocabulary import Grade, Method, Rung, State
 
 EVENTS: dict[NoticeEvent, Pair] = {
     NoticeEvent.OPENED: ("新故障", "new fault"),
@@ -66,7 +67,7 @@ SYMBOLS: dict[State, str] = {
     State.NOT_APPLICABLE: "–",
 }
 
-DONE: dict[What, Pair] = {
+DONE: dict[str, Pair] = {
     What.OPENED: ("建单", "opened"),
     What.ACKNOWLEDGED: ("已接单", "acknowledged"),
     What.COMMENTED: ("备注", "comment"),
@@ -75,21 +76,39 @@ DONE: dict[What, Pair] = {
     What.RECOVERED: ("监测到恢复", "seen to work again"),
     What.REOPENED: ("再次打开", "opened again"),
     What.AMENDED: ("更正", "corrected"),
+    "retimed": ("时间更正", "times corrected"),
     What.MOVED: ("转派", "moved"),
     What.MERGED: ("并入", "merged"),
     What.WITHDRAWN: ("撤销", "withdrawn"),
 }
 
+FACTS: dict[str, Pair] = {
+    "last_heard": ("最后一次联系", "Last heard"),
+    "class": ("被中断的课", "Class that was cut off"),
+    "class_until": ("课到几点", "Class until"),
+    "playing": ("当时正在播放", "Was playing"),
+    "neighbours_gone": ("同一接入点的其他站点", "Others on the access node"),
+    "access_node": ("接入点", "Access node"),
+    "dark_from": ("失联开始", "Not heard from"),
+    "dark_to": ("失联结束", "Heard again"),
+    "samples": ("本站测到", "Measured at the site"),
+    "volume": ("磁盘", "Disk"),
+    "free": ("剩余空间", "Free"),
+    "stream": ("视频地址", "Stream"),
+    "status": ("HTTP状态", "HTTP status"),
+    "members": ("受影响站点", "Sites"),
+    "not_answering": ("没有应答", "Not answering"),
+}
+"""What detection calls the facts of a ticket's evidence."""
+
+PROBES: dict[str, Pair] = {DIRECT: ("直接询问", "asked directly")}
+"""What the label of a reading means."""
+PINGS = (Method.PING_SOCKET, Method.RAW_SOCKET, Method.PING_PROGRAM)
+"""All the same to whoever has to repair a line."""
+
 LABELS: dict[str, Pair] = {
-    "site": ("站点", "Site"),
-    "number": ("站点编号", "Site number"),
-    "township": ("乡镇", "Township"),
-    "fault": ("故障", "Fault"),
-    "since": ("开始", "Since"),
-    "until": ("恢复", "Until"),
-    "lasted": ("历时", "Lasted"),
+    "lasted": ("历时", "lasted"),
     "party": ("责任方", "Whose job"),
-    "severity": ("级别", "Severity"),
     "ticket": ("工单", "Ticket"),
     "previous": ("上次工单", "Earlier ticket"),
     "parent": ("并入工单", "Goes on in"),
@@ -98,6 +117,10 @@ LABELS: dict[str, Pair] = {
     "order": ("运营商单号", "Carrier's order"),
     "ladder": ("从电脑到平台，逐级检测", "From the PC to the portal, step by step"),
     "here": ("故障在这一级：{rung}", "It fails here: {rung}"),
+    "clues": ("依据", "What it rests on"),
+    "members": ("受影响站点", "Sites"),
+    "sites": ("{count}个站点", "{count} sites"),
+    "and_more": ("{names} 等{all}个", "{names} and {count} more"),
     "carrier": ("报障文本（可直接复制到运营商系统）", "Text for the carrier's own system, ready to copy"),
     "help": ("现场可以先试", "What the site can try"),
     "evidence": ("证据", "Evidence"),
@@ -115,9 +138,18 @@ LABELS: dict[str, Pair] = {
     "answer_link": ("打开工单：{link}", "Open the ticket: {link}"),
     "answer_none": ("不用答复。", "No answer is needed."),
     "footer": ("本邮件由监测系统自动发出。", "Sent automatically by the monitoring system."),
+    "line_account": ("宽带账号", "Account"),
+    "loid": ("LOID", "LOID"),
+    "line_phone": ("登记电话", "Registered phone"),
+    "ended": ("恢复于{time}", "works since {time}"),
+    "yes": ("是", "yes"),
+    "no": ("否", "no"),
+    "times": ("{count}次", "{count} times"),
+    "share": ("{together}个中{gone}个同时失联", "{gone} of {together} gone with it"),
     "loss": ("丢包{percent}%", "{percent}% lost"),
     "system": ("系统", "system"),
     "account": ("账号", "acct "),
+    "node": ("接入点", "node "),
     "phone": ("电话", "tel "),
     "order_short": ("单号", ""),
     "from": ("{time}起", "since {time}"),
@@ -129,9 +161,9 @@ LABELS: dict[str, Pair] = {
 }
 
 
-def say(label: str, lang: Lang, **values: object) -> str:
-    """A phrase, with its places filled."""
-    return pick(LABELS[label], lang).format(**values)
+def say(label: str | Pair, lang: Lang, **values: object) -> str:
+    """A phrase, by its name or as it is, with its places filled."""
+    return pick(LABELS[label] if isinstance(label, str) else label, lang).format(**values)
 
 
 def pick(pair: Pair, lang: Lang) -> str:

@@ -20,10 +20,18 @@ T0, MINUTE, HOUR = 1_780_000_000_000, 60_000, 3_600_000
 TICKET = "SK-2026-000123"
 OK, FAIL, SILENT = State.OK, State.FAIL, State.SILENT
 
+METHODS = {
+    Rung.LINK: Method.SYSTEM,
+    Rung.ADDRESS: Method.SYSTEM,
+    Rung.DNS: Method.UDP_QUERY,
+    Rung.PORTAL: Method.HTTP,
+    Rung.MEDIA: Method.HTTP,
+}
+
 
 def reading(rung: Rung, state: State, reason: Reason = Reason.NONE, *, target: str = "", label: str = "") -> Reading:
     """One of a site's readings."""
-    method = Method.SYSTEM if rung in (Rung.LINK, Rung.ADDRESS) else Method.PING_SOCKET
+    method = METHODS.get(rung, Method.PING_SOCKET)
     rtt_ms = 1.2 if state is OK and rung >= Rung.GATEWAY else None
     return Reading(rung=rung, path="ipv4", state=state, reason=reason, rtt_ms=rtt_ms, method=method, target=target, label=label)
 
@@ -62,7 +70,7 @@ LINE_DOWN = MailView(
     severity=Severity.CRITICAL,
     started_ms=T0 - 72 * MINUTE,
     line=LineIdentity(account="037112345678@edu", loid="GX0412000371", phone="13800001111"),
-    evidence=Evidence(readings=LINE_READINGS, facts=(("测到次数", "连续 4 次"),)),
+    evidence=Evidence(readings=LINE_READINGS, facts=(("samples", "4"),)),
     timeline=(OPENED,),
     answering=Answering(mail=True, phone="0371-5550101"),
 )
@@ -71,12 +79,44 @@ SUSPECTED = replace(
     kind=Kind.LINE_SUSPECTED,
     grade=Grade.INFERRED,
     severity=Severity.MAJOR,
-    evidence=Evidence(facts=(("上课中失去联系", "2026-05-29 03:14"), ("同一接入点同时失联", "0413 白石村、0415 柳林村"))),
+    evidence=Evidence(
+        facts=(
+            ("last_heard", str(T0 - 72 * MINUTE)),
+            ("class", "农村电商直播课"),
+            ("class_until", str(T0 - 30 * MINUTE)),
+            ("access_node", "青山OLT-02"),
+            ("neighbours_gone", "4/5"),
+        )
+    ),
     timeline=(entry(1, T0, "", What.OPENED, kind="line_suspected", party="telecom", grade="inferred"),),
+)
+AREA = replace(
+    LINE_DOWN,
+    kind=Kind.AREA_OUTAGE,
+    site="",
+    site_name="",
+    line=LineIdentity(),
+    area="青山OLT-02",
+    members=("青山村", "白石村", "柳林村", "河口村", *(f"第{number}村" for number in range(5, 15))),
+    grade=Grade.INFERRED,
+    evidence=Evidence(
+        facts=(("dark_from", str(T0 - 72 * MINUTE)), ("neighbours_gone", "14/16"), ("members", "青山村、白石村"))
+    ),
+    timeline=(entry(1, T0, "", What.OPENED, kind="area_outage", party="telecom", grade="inferred"),),
 )
 CASES: dict[str, MailView] = {
     "line_down_opened": LINE_DOWN,
     "line_suspected_opened": SUSPECTED,
+    "area_outage_opened": AREA,
+    "disk_full_opened": replace(
+        LINE_DOWN,
+        kind=Kind.DISK_FULL,
+        party=Party.TECHNICIAN,
+        party_name="",
+        severity=Severity.MINOR,
+        evidence=Evidence(facts=(("volume", "C:"), ("free", "1503238553"), ("samples", "31"))),
+        timeline=(),
+    ),
     "line_down_recovered": replace(
         LINE_DOWN,
         event=NoticeEvent.RECOVERED,

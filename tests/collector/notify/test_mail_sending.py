@@ -101,6 +101,9 @@ def test_a_mail_arrives_to_the_byte_and_again_the_same(running: Any) -> None:
         pytest.param({"rcpt": "421 closing"}, Retry("the recipient is not taken: 421 closing"), id="421 to the recipient"),
         pytest.param({"mail": "421 closing"}, Retry("the server refuses: 421 closing"), id="421 to the sender"),
         pytest.param({"mail": "553 not you"}, Retry("the server refuses: 553 not you"), id="our own address is refused"),
+        pytest.param(
+            {"mail": "552 too large"}, Refused("the mail is not taken: 552 too large"), id="552 to the announced size"
+        ),
         pytest.param({"data": "452 full"}, Retry("the mail is not taken: 452 full"), id="452 at the end"),
         pytest.param({"data": "554 spam"}, Refused("the mail is not taken: 554 spam"), id="554 at the end"),
     ],
