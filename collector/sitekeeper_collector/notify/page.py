@@ -80,6 +80,8 @@ class Page(NamedTuple):
     name: str
     place: str
     ask: str
+    why: list[str]
+    """Why this mail comes, where it is not plain: why a ticket is withdrawn or open again."""
     summary: str
     facts: list[tuple[str, str]]
     ladder: list[Cell]
@@ -113,6 +115,7 @@ def page(view: MailView, lang: Lang) -> Page:
         name=clean(view.area or view.site_name, MOST_NAME),
         place=_place(view, lang),
         ask=pick(ASKS[view.event], lang).format(party=party),
+        why=_why(view, lang),
         summary=summary(view, lang),
         facts=_facts(view, lang, party),
         ladder=cells,
@@ -163,17 +166,19 @@ def _party(view: MailView, lang: Lang) -> str:
     return f"{name}（{own}）" if lang == "zh" else f"{name} ({own})"
 
 
-def _facts(view: MailView, lang: Lang, party: str) -> list[tuple[str, str]]:
+def _why(view: MailView, lang: Lang) -> list[str]:
     closing = "" if view.closing is None else pick(CLOSINGS[view.closing], lang)
+    return [reason for reason in (closing, clean(view.note, MOST_TEXT)) if reason]
+
+
+def _facts(view: MailView, lang: Lang, party: str) -> list[tuple[str, str]]:
     rows = (
         ("party", party),
         ("ticket", clean(view.ticket, 40)),
         *(_line(view) if view.party is Party.TELECOM and not view.area else ()),
         ("order", clean(view.carrier_order, MOST_NAME)),
-        ("closing", closing),
         ("parent", clean(view.parent, 40)),
         ("previous", clean(view.previous, 40)),
-        ("note", clean(view.note, MOST_TEXT)),
     )
     return [(say(label, lang), value) for label, value in rows if value]
 

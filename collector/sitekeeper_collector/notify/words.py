@@ -33,7 +33,7 @@ CLOSINGS: dict[Closing, Pair] = {
 }
 
 GRADE_MEANS: dict[Grade, Pair] = {
-    Grade.PROVEN: ("站点设备自己测到，证据见下。", "measured by the site's own equipment; the evidence is below."),
+    Grade.PROVEN: ("站点设备自己测到，证据见本邮件。", "measured by the site's own equipment; this mail holds the evidence."),
     Grade.INFERRED: (
         "站点联系不上，中心根据旁证推断，站点尚未证实。",
         "the site can't be heard; concluded from other evidence, not yet proven there.",
@@ -112,8 +112,6 @@ LABELS: dict[str, Pair] = {
     "ticket": ("工单", "Ticket"),
     "previous": ("上次工单", "Earlier ticket"),
     "parent": ("并入工单", "Goes on in"),
-    "closing": ("撤销原因", "Why"),
-    "note": ("说明", "Note"),
     "order": ("运营商单号", "Carrier's order"),
     "ladder": ("从电脑到平台，逐级检测", "From the PC to the portal, step by step"),
     "here": ("故障在这一级：{rung}", "It fails here: {rung}"),

@@ -150,7 +150,6 @@ CASES: dict[str, MailView] = {
         kind=Kind.MODEM_DOWN,
         party=Party.SITE,
         party_name="李老师",
-        subject_kind=Kind.MODEM_DOWN,
         severity=Severity.MAJOR,
         evidence=Evidence(readings=(*LINE_READINGS[:3], reading(Rung.MODEM, FAIL, Reason.TIMEOUT, target="192.168.100.1"))),
     ),
