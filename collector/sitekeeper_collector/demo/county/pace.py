@@ -25,6 +25,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     ask_s: float = 60.0
     """After so long without a receipt the next live report asks for one."""
     puback_s: float = 20.0
+    keepalive_least_s: int = 10
     backlog_samples: int = 240
 
     @property
@@ -40,4 +41,4 @@ class Pace(Struct, frozen=True, kw_only=True):
     @property
     def keepalive_s(self) -> int:
         """As an agent's: longer than the interval."""
-        return max(10, round(self.report_s * 1.2))
+        return max(self.keepalive_least_s, round(self.report_s * 1.2))

@@ -126,6 +126,7 @@ class SimSite:
         previous = self.spool.newest
         boot, number = self._identities.randrange(1, 2**32), self._identities.randrange(1, 2**63)
         run = Run(run=number, boot=boot, booted_ms=booted_ms)
+        run.last_wall_ms, run.last_boottime_ms = now.wall_ms, now.steady_ms - booted_ms
         events = start_events(previous)
         self.spool.begin(run)
         held = {run.boot for run in self.spool.runs.values()}
