@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from litestar import Request
 from litestar.datastructures import Cookie
@@ -10,9 +10,14 @@ from litestar.enums import ScopeType
 from litestar.response import Redirect
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from sitekeeper_collector.domain.rules import Rules
 from sitekeeper_collector.store.engine import Store
+from sitekeeper_collector.watch.desk import Desk
 from sitekeeper_collector.web import accounts
 from sitekeeper_protocol.texts import Lang
+
+if TYPE_CHECKING:  # its mail server is only there for the embedded start
+    from sitekeeper_collector.embedded.mail_catcher import MailCatcher
 
 COOKIE, LANG_COOKIE = "sk_session", "sk_lang"
 _OPEN = ("/login", "/language", "/static/")
@@ -43,13 +48,17 @@ class Tries:
 
 
 class Console(NamedTuple):
-    """What the handlers work with."""
+    """What the handlers work with. ``catcher`` is ``None`` where mails really go out."""
 
     store: Store
     wall_ms: Callable[[], int]
     blind_after_ms: int
     https: bool
     tries: Tries
+    desk: Desk
+    rules: Rules
+    utc_offset_min: int
+    catcher: "MailCatcher | None" = None
 
 
 def console_of(request: Request[Any, Any, Any]) -> Console:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Request, Router
 from litestar.config.csrf import CSRFConfig
@@ -15,9 +15,17 @@ from litestar.static_files import create_static_files_router
 from litestar.template.config import TemplateConfig
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from sitekeeper_collector.config import Mail
+from sitekeeper_collector.domain.rules import Rules
+from sitekeeper_collector.notify.view import CHINA_MIN
 from sitekeeper_collector.store.engine import Store
-from sitekeeper_collector.web import pages
+from sitekeeper_collector.watch.desk import Desk
+from sitekeeper_collector.web import caught, overview, signing, sites, steps, tickets
 from sitekeeper_collector.web.access import Console, Tries, signed_in
+from sitekeeper_collector.web.frame import context
+
+if TYPE_CHECKING:
+    from sitekeeper_collector.embedded.mail_catcher import MailCatcher
 
 _log = logging.getLogger("sitekeeper.console")
 _HERE = Path(__file__).parent
@@ -34,18 +42,43 @@ _HEADERS = (
 )
 
 
-def create_app(store: Store, secret: str, *, wall_ms: Callable[[], int], blind_after_s: float, https: bool = False) -> Litestar:
+_PAGES = (overview, tickets, steps, sites, caught, signing)
+
+
+def create_app(
+    store: Store,
+    secret: str,
+    *,
+    wall_ms: Callable[[], int],
+    blind_after_s: float,
+    https: bool = False,
+    desk: Desk | None = None,
+    rules: Rules | None = None,
+    utc_offset_min: int = CHINA_MIN,
+    catcher: "MailCatcher | None" = None,
+) -> Litestar:
     """The console over ``store``. ``secret`` signs the tokens against forged requests and must survive a restart."""
+    console = Console(
+        store,
+        wall_ms,
+        round(blind_after_s * 1000),
+        https,
+        Tries(),
+        desk or Desk(Mail(), utc_offset_min),
+        rules or Rules(),
+        utc_offset_min,
+        catcher,
+    )
     return Litestar(
         # In a router: on the application itself, two handlers of one path are set up twice, and answer with a coroutine.
         route_handlers=[
-            Router(path="/", route_handlers=list(pages.HANDLERS)),
+            Router(path="/", route_handlers=[one for page in _PAGES for one in page.HANDLERS]),
             create_static_files_router(path="/static", directories=[_HERE / "static"]),
         ],
         middleware=[signed_in],
         csrf_config=CSRFConfig(secret=secret, cookie_secure=https, cookie_samesite="lax"),
         template_config=TemplateConfig(directory=_HERE / "templates", engine=JinjaTemplateEngine),
-        state=State({"console": Console(store, wall_ms, round(blind_after_s * 1000), https, Tries())}),
+        state=State({"console": console}),
         exception_handlers={HTTPException: _refused, Exception: _failed},
         request_max_body_size=256 * 1024,
         openapi_config=None,
@@ -81,4 +114,4 @@ def _failed(request: Request[Any, Any, Any], error: Exception) -> Template:
 
 def _error_page(request: Request[Any, Any, Any], told: str, status: int) -> Template:
     more = "trouble_more" if told == "trouble_here" else f"{told}_more"
-    return Template("error.html", context=pages.context(request, told=told, more=more), status_code=status)
+    return Template("error.html", context=context(request, told=told, more=more), status_code=status)

@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from sitekeeper_collector.store import queries
-from sitekeeper_collector.store.tables import heartbeat, site_state, sites
-from sitekeeper_collector.web.views import Facts, Standing, standing
+from sitekeeper_collector.store.tables import absences, faults, heartbeat, site_state, sites, tickets
+from sitekeeper_collector.store.tickets import UNDONE
+from sitekeeper_collector.web.views import Facts, Standing, Trouble, standing
 
 MOST_SITES = 500
 
@@ -32,6 +33,7 @@ class SiteDetails(NamedTuple):
 
 
 _STATE = tuple(site_state.c[name] for name in Facts._fields if name in site_state.c)
+_LINE = ("line_number", "account", "loid", "line_phone")
 _LIST = (sites.c.id, sites.c.name, sites.c.county, sites.c.township, sites.c.access_node, sites.c.line_number)
 
 
@@ -44,16 +46,36 @@ def site_rows(connection: Connection, search: str, *, blind: bool, now_ms: int, 
     """Sites whose name, id, township, access node or line number holds ``search``, by township and name."""
     query = select(*_LIST, *_STATE).select_from(sites.outerjoin(site_state, site_state.c.site == sites.c.id))
     for word in search.split()[:5]:
-        pattern = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        columns = (*_LIST, sites.c.account)
-        query = query.where(or_(*(column.ilike(pattern, escape="\\") for column in columns)))
+        query = query.where(holds(word, *_LIST, sites.c.account))
     rows = connection.execute(query.order_by(sites.c.county, sites.c.township, sites.c.name, sites.c.id).limit(most))
-    return [_row(tuple(row), blind=blind, now_ms=now_ms) for row in rows]
+    known = trouble(connection)
+    return [_row(tuple(row), known, blind=blind, now_ms=now_ms) for row in rows]
+
+
+def trouble(connection: Connection) -> Trouble:
+    """The sites that something is wrong with, as far as it is known."""
+    return Trouble(
+        frozenset(connection.execute(select(faults.c.site).where(faults.c.ended_ms.is_(None)).distinct()).scalars()),
+        frozenset(connection.execute(select(tickets.c.site).where(tickets.c.state.in_(UNDONE)).distinct()).scalars()),
+        frozenset(
+            connection.execute(
+                select(absences.c.site).where(
+                    absences.c.to_ms.is_(None), absences.c.concluded_ms.is_(None), absences.c.suspected_ms.is_not(None)
+                )
+            ).scalars()
+        ),
+    )
+
+
+def holds(word: str, *columns: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether one of the columns holds ``word``, taken literally."""
+    pattern = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    return or_(*(column.ilike(pattern, escape="\\") for column in columns))
 
 
 def site_details(connection: Connection, site: str, *, blind: bool, now_ms: int) -> SiteDetails | None:
     """One site, if it is registered."""
-    more = (sites.c.feeder, sites.c.account, sites.c.hours, sites.c.profile, sites.c.contacts)
+    more = (sites.c.feeder, sites.c.account, sites.c.loid, sites.c.line_phone, sites.c.hours, sites.c.profile, sites.c.contacts)
     found = connection.execute(
         select(*_LIST, *_STATE, *more)
         .select_from(sites.outerjoin(site_state, site_state.c.site == sites.c.id))
@@ -61,8 +83,8 @@ def site_details(connection: Connection, site: str, *, blind: bool, now_ms: int)
     ).one_or_none()
     if found is None:
         return None
-    row = _row(tuple(found)[: len(_LIST) + len(_STATE)], blind=blind, now_ms=now_ms)
-    names = ("county", "township", "access_node", "feeder", "line_number", "account", "hours", "contacts", "profile")
+    row = _row(tuple(found)[: len(_LIST) + len(_STATE)], trouble(connection), blind=blind, now_ms=now_ms)
+    names = ("county", "township", "access_node", "feeder", *_LINE, "hours", "contacts", "profile")
     fields = tuple((name, str(getattr(found, name))) for name in names if getattr(found, name))
     return SiteDetails(row, fields)
 
@@ -72,7 +94,8 @@ def newest_samples(connection: Connection, site: str, most: int) -> list[queries
     return queries.samples(connection, site=site, since_ms=0, limit=most)
 
 
-def _row(values: tuple[object, ...], *, blind: bool, now_ms: int) -> SiteRow:
+def _row(values: tuple[object, ...], known: Trouble, *, blind: bool, now_ms: int) -> SiteRow:
     listed, state = values[: len(_LIST)], values[len(_LIST) :]
     facts = None if state[0] is None else Facts(*state)  # type: ignore[arg-type]
-    return SiteRow(*map(str, listed), facts, standing(facts, blind=blind, now_ms=now_ms))  # type: ignore[arg-type, call-arg]
+    stands = known.of(str(listed[0])) or standing(facts, blind=blind, now_ms=now_ms)
+    return SiteRow(*map(str, listed), facts, stands)  # type: ignore[arg-type, call-arg]

@@ -5,14 +5,21 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import uvicorn
 from sqlalchemy import insert, select
 
+from sitekeeper_collector.domain.rules import Rules
+from sitekeeper_collector.notify.view import CHINA_MIN
 from sitekeeper_collector.store.engine import Store
 from sitekeeper_collector.store.tables import meta
+from sitekeeper_collector.watch.desk import Desk
 from sitekeeper_collector.web import accounts
 from sitekeeper_collector.web.app import create_app, hardened
+
+if TYPE_CHECKING:
+    from sitekeeper_collector.embedded.mail_catcher import MailCatcher
 
 _log = logging.getLogger("sitekeeper.console")
 _SECRET = "console_secret"  # noqa: S105 - the name of the row, not the secret
@@ -24,7 +31,10 @@ class ConsoleError(Exception):
 
 
 class ConsoleServer:
-    """Serves the console from ``start`` to ``stop``. ``port`` 0 takes a free one."""
+    """Serves the console from ``start`` to ``stop``. ``port`` 0 takes a free one.
+
+    ``desk`` writes what is done to tickets (without one: a desk that owes no mails); with a ``catcher`` its mails are shown.
+    """
 
     def __init__(
         self,
@@ -35,11 +45,16 @@ class ConsoleServer:
         wall_ms: Callable[[], int],
         blind_after_s: float,
         https: bool = False,
+        desk: Desk | None = None,
+        rules: Rules | None = None,
+        utc_offset_min: int = CHINA_MIN,
+        catcher: "MailCatcher | None" = None,
     ) -> None:
         self.host, self.port = host, port
         self.first_password: str | None = None
         """Set after ``start`` if the first user was made just now: to be told once, and nowhere else."""
         self._store, self._wall_ms, self._blind_after_s, self._https = store, wall_ms, blind_after_s, https
+        self._desk, self._rules, self._utc_offset_min, self._catcher = desk, rules, utc_offset_min, catcher
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -63,7 +78,17 @@ class ConsoleServer:
                 secret = secrets.token_urlsafe(32)
                 connection.execute(insert(meta).values(name=_SECRET, value=secret))
             self.first_password = accounts.ensure_first_user(connection, self._wall_ms())
-        app = create_app(self._store, secret, wall_ms=self._wall_ms, blind_after_s=self._blind_after_s, https=self._https)
+        app = create_app(
+            self._store,
+            secret,
+            wall_ms=self._wall_ms,
+            blind_after_s=self._blind_after_s,
+            https=self._https,
+            desk=self._desk,
+            rules=self._rules,
+            utc_offset_min=self._utc_offset_min,
+            catcher=self._catcher,
+        )
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listening = socket.socket(family, socket.SOCK_STREAM)
         try:

@@ -1,9 +1,12 @@
 """What the console says, in Chinese and English. Names of faults, rungs and parties come from the protocol's texts."""
 
+from sitekeeper_collector.web.texts_cases import CASES
 from sitekeeper_protocol.texts import Lang, Pair
 
 TEXTS: dict[str, Pair] = {
     "title": ("站点守护", "Sitekeeper"),
+    "skip": ("跳到正文", "Skip to the content"),
+    "navigation": ("导航", "Navigation"),
     "language": ("English", "中文"),
     "sign_in": ("登录", "Sign in"),
     "sign_out": ("退出", "Sign out"),
@@ -23,6 +26,8 @@ TEXTS: dict[str, Pair] = {
     "by_state": ("站点状态", "Sites by state"),
     "state_up": ("正常", "Working"),
     "state_trouble": ("有故障", "In trouble"),
+    "state_suspected": ("怀疑线路中断", "Line suspected"),
+    "state_noticed": ("刚发现异常", "Noticed just now"),
     "state_unclear": ("在线，无法判断", "In contact, can't tell"),
     "state_off": ("视为已关机", "Presumed off"),
     "state_goodbye": ("已正常关机", "Switched off"),
@@ -80,8 +85,8 @@ TEXTS: dict[str, Pair] = {
     ),
     "not_found": ("没有这个页面。", "There is no such page."),
     "not_found_more": (
-        "地址可能打错了，或者站点已经不在登记表里。",
-        "The address may be mistyped, or the site is no longer registered.",
+        "地址可能打错了，没有这张工单，或者站点已经不在登记表里。",
+        "The address may be mistyped, there is no such ticket, or the site is no longer registered.",
     ),
     "back": ("返回总览", "Back to the overview"),
     "refused": ("这个请求不能执行。", "This request can't be carried out."),
@@ -98,6 +103,7 @@ TEXTS: dict[str, Pair] = {
     "placement_held": ("未知", "unknown"),
     "finding_duplicate_identity": ("两台电脑用了同一个身份", "two PCs with one identity"),
     "finding_foreign_topic": ("冒用别站名义上报", "reports under another's name"),
+    **CASES,
 }
 
 

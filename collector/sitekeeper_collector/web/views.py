@@ -17,6 +17,11 @@ class Standing(StrEnum):
     """How a site stands, for whoever looks at the list. Silence is no fault."""
 
     TROUBLE = "trouble"
+    """A fault that lasts, or a ticket that waits for somebody."""
+    SUSPECTED = "suspected"
+    """Not heard, and there is reason to think that its line is the cause."""
+    NOTICED = "noticed"
+    """Its newest sample fails, for too short a time to call it a fault."""
     UNCLEAR = "unclear"
     UP = "up"
     OFF = "off"
@@ -36,8 +41,27 @@ class Facts(NamedTuple):
     verdict_rung: int
 
 
+class Trouble(NamedTuple):
+    """The sites with a fault that lasts, with a ticket that waits for somebody, and those whose line is suspected."""
+
+    faults: frozenset[str] = frozenset()
+    tickets: frozenset[str] = frozenset()
+    suspected: frozenset[str] = frozenset()
+
+    def of(self, site: str) -> Standing | None:
+        """What it makes of a site; ``None``: nothing."""
+        if site in self.faults:
+            return Standing.TROUBLE
+        if site in self.suspected:
+            return Standing.SUSPECTED
+        return Standing.TROUBLE if site in self.tickets else None
+
+
 def standing(facts: Facts | None, *, blind: bool, now_ms: int) -> Standing:
-    """How a site stands. While we are blind, nothing is said of a site whose promise has run out."""
+    """How a site stands that no fault, ticket or suspicion is known of.
+
+    While we are blind, nothing is said of a site whose promise has run out.
+    """
     if facts is None or not facts.last_heard_ms:
         return Standing.BLIND if blind else Standing.NEVER
     if facts.presence == Presence.STOPPING:
@@ -46,7 +70,7 @@ def standing(facts: Facts | None, *, blind: bool, now_ms: int) -> Standing:
         return Standing.BLIND if blind else Standing.OFF
     if facts.verdict_state == State.OK and facts.verdict_ms:
         return Standing.UP
-    return Standing.TROUBLE if facts.verdict_state in (State.FAIL, State.DEGRADED) else Standing.UNCLEAR
+    return Standing.NOTICED if facts.verdict_state in (State.FAIL, State.DEGRADED) else Standing.UNCLEAR
 
 
 def counts(standings: Iterable[Standing]) -> dict[Standing, int]:
@@ -57,26 +81,34 @@ def counts(standings: Iterable[Standing]) -> dict[Standing, int]:
     return found
 
 
+def by_path(readings: Iterable[Reading]) -> dict[str, list[Reading]]:
+    """Readings by path, lowest rung first."""
+    paths: dict[str, list[Reading]] = {}
+    for reading in readings:
+        paths.setdefault(reading.path, []).append(reading)
+    return {path: sorted(of_path, key=lambda r: (r.rung, r.label)) for path, of_path in sorted(paths.items())}
+
+
 def ladder(values: Mapping[SeriesKey, int]) -> dict[str, list[Reading]]:
     """The readings of a sample by path, lowest rung first. What a newer agent names and we don't know is left out."""
-    paths: dict[str, list[Reading]] = {}
+    found: list[Reading] = []
     for (metric, instance), state in values.items():
         path, _, word = instance.rpartition("/")
-        found = _member(State, state)
-        if metric != Metric.RUNG_STATE or word.upper() not in Rung.__members__ or found is None:
+        known = _member(State, state)
+        if metric != Metric.RUNG_STATE or word.upper() not in Rung.__members__ or known is None:
             continue
         rtt = values.get((Metric.RUNG_RTT_MS, instance))
-        paths.setdefault(path, []).append(
+        found.append(
             Reading(
                 rung=Rung[word.upper()],
                 path=path,
-                state=found,
+                state=known,
                 reason=_member(Reason, values.get((Metric.RUNG_REASON, instance))) or Reason.NONE,
                 method=_member(Method, values.get((Metric.RUNG_METHOD, instance))) or Method.NONE,
                 rtt_ms=None if rtt is None else rtt * METRICS[Metric.RUNG_RTT_MS].step,
             )
         )
-    return {path: sorted(readings, key=lambda r: r.rung) for path, readings in sorted(paths.items())}
+    return by_path(found)
 
 
 def verdict(sample: Sample) -> tuple[State | None, Rung | None]:
