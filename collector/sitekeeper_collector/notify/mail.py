@@ -13,6 +13,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from msgspec import Struct
 
+from sitekeeper_collector.notify.addresses import is_address, is_domain
 from sitekeeper_collector.notify.page import page
 from sitekeeper_collector.notify.view import MailView, clean
 from sitekeeper_collector.notify.words import say
@@ -21,8 +22,6 @@ from sitekeeper_protocol.texts import Lang
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _THREAD = re.compile(r"[A-Za-z0-9-]{1,60}/[0-9]{1,6}")
-_DOMAIN = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
-_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(" + _DOMAIN.pattern + ")")
 _MOST_SUBJECT_NAME = 40
 
 # Plain text has nothing to escape; every value has been made harmless before.
@@ -96,7 +95,7 @@ def message_id(thread: str, number: int, domain: str) -> str:
     """The identification of a thread's ``number``-th mail (RFC 5322, section 3.6.4): the same whenever it is sent again."""
     if not _THREAD.fullmatch(thread) or number < 0:
         raise MailError(f"{thread!r}, {number}: not a thread and the number of a mail in it")
-    if not _DOMAIN.fullmatch(domain):
+    if not is_domain(domain):
         raise MailError(f"{domain!r} is no domain name; message ids need one")
     return f"<{thread.replace('/', '.').lower()}.{number}@{domain.lower()}>"
 
@@ -134,6 +133,6 @@ def _date(envelope: Envelope) -> str:
 
 
 def _address(address: str, name: str = "") -> Address:
-    if not _ADDRESS.fullmatch(address) or address.startswith(".") or ".." in address or ".@" in address:
+    if not is_address(address):
         raise MailError(f"{clean(address, 80)!r} is no mail address that every server takes")
     return Address(clean(name, 60), addr_spec=address)

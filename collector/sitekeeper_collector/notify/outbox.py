@@ -95,7 +95,7 @@ def claim(row: Row, *, owner: str, now_ms: int, lease_ms: int = LEASE_MS) -> Row
 def settle(
     row: Row, outcome: Outcome, *, now_ms: int, jitter: float = 1.0, give_up_after_ms: int = GIVE_UP_AFTER_MS
 ) -> Settled:
-    """What follows from an attempt. ``jitter``: a factor of 0.5 to 2 on the time until the next, to keep many mails apart.
+    """What follows from an attempt. ``jitter``: a factor on the time until the next, to keep many mails apart; 0: at once.
 
     A row that was not claimed stays as it is.
     """
@@ -109,7 +109,7 @@ def settle(
         case Retry(reason):
             if now_ms - row.created_ms >= give_up_after_ms:
                 return _lost(row, MailState.GIVEN_UP, reason, now_ms)
-            wait_ms = round(backoff(row.attempts) * 1000 * min(max(0.5, jitter), 2.0))
+            wait_ms = round(backoff(row.attempts) * 1000 * max(0.0, jitter))
             due_ms = min(now_ms + wait_ms, row.created_ms + give_up_after_ms)  # one last time, and not later
             return Settled(_changed(row, state=MailState.PENDING, due_ms=due_ms, owner="", lease_until_ms=None, reason=reason))
 

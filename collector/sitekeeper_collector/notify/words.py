@@ -67,7 +67,7 @@ SYMBOLS: dict[State, str] = {
     State.NOT_APPLICABLE: "–",
 }
 
-DONE: dict[str, Pair] = {
+DONE: dict[What, Pair] = {
     What.OPENED: ("建单", "opened"),
     What.ACKNOWLEDGED: ("已接单", "acknowledged"),
     What.COMMENTED: ("备注", "comment"),
@@ -76,7 +76,7 @@ DONE: dict[str, Pair] = {
     What.RECOVERED: ("监测到恢复", "seen to work again"),
     What.REOPENED: ("再次打开", "opened again"),
     What.AMENDED: ("更正", "corrected"),
-    "retimed": ("时间更正", "times corrected"),
+    What.RETIMED: ("时间更正", "times corrected"),
     What.MOVED: ("转派", "moved"),
     What.MERGED: ("并入", "merged"),
     What.WITHDRAWN: ("撤销", "withdrawn"),
