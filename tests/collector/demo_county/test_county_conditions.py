@@ -30,6 +30,13 @@ def test_every_condition_with_power_has_a_verdict_here() -> None:
     assert sorted(VERDICTS) == sorted(POWERED)
 
 
+@pytest.mark.parametrize("condition", Condition)
+def test_every_condition_has_a_name_in_chinese_and_english(condition: Condition) -> None:
+    chinese, english = conditions.NAMES[condition]
+    assert all("一" <= letter <= "鿿" for letter in chinese)
+    assert english.isascii() and english
+
+
 @pytest.mark.parametrize("condition", POWERED)
 def test_the_ladder_names_what_is_really_wrong(condition: Condition) -> None:
     found = _verdict(condition)

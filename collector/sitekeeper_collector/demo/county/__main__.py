@@ -7,10 +7,11 @@ import signal
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sitekeeper_collector.broker.folder import BrokerFolderError
-from sitekeeper_collector.demo.county import County, CountyError, plan_sites, sites_csv
+from sitekeeper_collector.demo.county import NAMES, County, CountyError, plan_sites, sites_csv
 from sitekeeper_protocol.texts import Lang, Pair
 
 _LOOK_S = 0.25
@@ -22,6 +23,8 @@ _WORDS: dict[str, Pair] = {
         "[{s:4.0f} s] 在线 {connected}/{sites} · 样本 {taken} · 未获回执 {waiting}",
         "[{s:4.0f} s] {connected}/{sites} connected, {taken} samples, {waiting} without a receipt",
     ),
+    "truth": ("{name}（{site}）：{condition}，{begin} 至 {end}", "{name} ({site}): {condition}, {begin} to {end}"),
+    "still": ("仍未恢复", "still so"),
     "ending": ("各站点正常关机……", "the sites shut down ..."),
     "failed": ("出错：{text}", "failed: {text}"),
 }
@@ -49,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         _say("start", lang, n=len(sites), seed=seed)
         _play(county, options.seconds, lang)
+        _tell_truth(county, {site.id: site.name for site in sites}, lang)
     except (CountyError, BrokerFolderError, OSError, ValueError) as err:
         _say("failed", lang, text=err)
         return 1
@@ -108,6 +112,19 @@ def _watch(county: County, stopping: threading.Event, seconds: float | None, lan
             _say("figures", lang, s=elapsed_s, **county.figures()._asdict())
         if seconds is not None and elapsed_s >= seconds:
             return
+
+
+def _tell_truth(county: County, names: dict[str, str], lang: Lang) -> None:
+    """What was really so, to be held against what the collector found out."""
+    at = 0 if lang == "zh" else 1
+    for spell in county.truth:
+        end = _WORDS["still"][at] if spell.to_ms is None else _time(spell.to_ms)
+        condition = NAMES[spell.condition][at]
+        _say("truth", lang, name=names[spell.site], site=spell.site, condition=condition, begin=_time(spell.from_ms), end=end)
+
+
+def _time(wall_ms: int) -> str:
+    return datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone().strftime("%H:%M:%S")
 
 
 def _say(key: str, lang: Lang, **values: object) -> None:

@@ -5,6 +5,7 @@ from enum import StrEnum, unique
 from typing import NamedTuple
 
 from sitekeeper_protocol.ladder import DIRECT, Baseline, Reading, Resolver
+from sitekeeper_protocol.texts import Pair
 from sitekeeper_protocol.vocabulary import Method, Reason, Rung, State
 
 PATH = "ipv4"
@@ -43,6 +44,18 @@ class Condition(StrEnum):
     def has_stream(self) -> bool:
         """Whether a stream can be played."""
         return self in (Condition.WORKING, Condition.PORTAL_DOWN)
+
+
+NAMES: dict[Condition, Pair] = {
+    Condition.WORKING: ("正常", "working"),
+    Condition.RESOLVER_FAILING: ("域名解析失效", "resolver failing"),
+    Condition.STREAM_BROKEN: ("视频源故障", "stream broken"),
+    Condition.PORTAL_DOWN: ("学习平台故障", "portal down"),
+    Condition.LINE_CUT: ("线路中断", "line cut"),
+    Condition.POWER_CUT: ("停电", "power cut"),
+    Condition.SWITCHED_OFF: ("墙上关电", "switched off at the wall"),
+    Condition.SHUT_DOWN: ("正常关机", "shut down"),
+}
 
 
 class _Rung(NamedTuple):

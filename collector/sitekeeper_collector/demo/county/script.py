@@ -76,8 +76,9 @@ _NODE_FAILS: tuple[Pair, Pair] = (
         "{node} fails: {n} sites lose their line in the middle of a class. They can't tell; their samples wait on their disks.",
     ),
     (
-        "看站点总览：{n}个站点失联，同属一个接入点，应合为一起片区故障，由中心推断。",
-        "Look at the overview: {n} sites out of contact, all of one access node: one area outage, inferred at the centre.",
+        "看总览和邮件：{n}个站点失联，同属一个接入点；只开一张为首的工单、只发一封邮件：疑似线路中断，中心推断。",
+        "Look at overview and mails: {n} sites of one access node are gone; one ticket leads the others, and one mail is sent: "
+        "line fault suspected, inferred at the centre.",
     ),
 )
 _SWITCHED_OFF: tuple[Pair, Pair] = (
@@ -86,7 +87,7 @@ _SWITCHED_OFF: tuple[Pair, Pair] = (
         "{site} ({township}): no class is on, and somebody switches the power off at the wall.",
     ),
     (
-        "看该站：记为“推定已关机”，不开工单，不发邮件。安静就对了。",
+        "看该站：记为“视为已关机”，不开工单，不发邮件。安静就对了。",
         "Look at the site: presumed off. No ticket, no mail: silence is the right answer.",
     ),
 )
@@ -114,8 +115,9 @@ _NODE_RETURNS: tuple[Pair, Pair] = (
         "{node} is repaired: {n} sites connect again, tell how they are now, then catch up on what they measured meanwhile.",
     ),
     (
-        "看站点详情：断网期间的样本已补齐；推断变为“现场已证实”的线路中断，断网时长精确到秒。",
-        "Look at a site: the samples of the cut are there. What was inferred is now proven: line down, to the second.",
+        "看工单：断网期间的样本已补齐；同一单号由“疑似”更正为“线路中断，现场已证实”，起止时刻以站点记录为准。",
+        "Look at the ticket: the samples of the cut are there. The same number now says line down, proven at the site, with "
+        "the times of the site's own record.",
     ),
 )
 _POWER_RETURNS: tuple[Pair, Pair] = (
@@ -124,7 +126,8 @@ _POWER_RETURNS: tuple[Pair, Pair] = (
         "Power is back in {township}: {n} sites start, and each tells that its last run ended with the power.",
     ),
     (
-        "看工单：以“停电”结案，不算线路故障。墙上关掉的那个站点仍是“推定已关机”。",
-        "Look at the ticket: explained as a power cut, no line fault. The site switched off at the wall is still presumed off.",
+        "看这些站点的7天条：停电时段已由站点自己的记录说明；没有工单，没有邮件。墙上关掉的那个站点仍是“视为已关机”。",
+        "Look at the week of one of these sites: its own record says that the power was gone. No ticket, no mail. The site "
+        "switched off at the wall is still presumed off.",
     ),
 )

@@ -85,6 +85,8 @@ class SimSite:
         self._boots_ms: int | None = None
         self._sample_ms = self._connect_ms = now.steady_ms
         self._begin(now, booted_ms=now.steady_ms - uptime_ms)
+        # Sixty sites that all measure at the same instant are no county.
+        self._sample_ms += round(chance.uniform(0, _ms(pace.sample_s)))
 
     # --- what is true --------------------------------------------------------------------------------------------------
 
