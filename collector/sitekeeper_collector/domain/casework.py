@@ -35,6 +35,8 @@ class Tickets(NamedTuple):
     own: Ticket | None = None
     of_silence: Ticket | None = None
     previous: Ticket | None = None
+    returned_ms: int | None = None
+    """When the silence was over; ``None``: it goes on."""
 
 
 K = TypeVar("K")
@@ -73,14 +75,14 @@ def explains_silence(episode: Episode) -> bool:
     return rung is not None and rung <= Rung.DNS
 
 
-def step(before: Episode | None, after: Episode | None, its: Tickets, *, raises: bool, now_ms: int) -> Step:
+def step(before: Episode | None, after: Episode | None, its: Tickets, *, raises: bool, hold_up_ms: int, now_ms: int) -> Step:
     """The step that a changed fault asks of its ticket. ``raises``: whether its kind is to have tickets."""
     if after is None:
         return Step.NOTHING if its.own is None or its.own.state is TicketState.CLOSED else Step.WITHDRAW
     if its.own is not None:
         return _of_its_own(before, after, its.own, now_ms)
     if its.of_silence is not None and explains_silence(after):
-        return Step.AMEND
+        return Step.AMEND if _can_amend(after, its.of_silence, its.returned_ms, hold_up_ms) else Step.NOTHING
     if not raises:
         return Step.NOTHING
     if after.ended_ms is not None:
@@ -88,6 +90,18 @@ def step(before: Episode | None, after: Episode | None, its: Tickets, *, raises:
     if its.previous is not None and its.previous.state is TicketState.RESOLVED and may_reopen(its.previous, now_ms):
         return Step.REOPEN
     return Step.OPEN
+
+
+def _can_amend(after: Episode, of_silence: Ticket, returned_ms: int | None, hold_up_ms: int) -> bool:
+    """Whether the fault is known well enough to be told as the reason of a silence: once, and not while it changes.
+
+    A site that is heard again has most likely lost its fault: that it goes on is believed once fresh samples have shown it for
+    as long as a recovery takes.
+    """
+    if after.ended_ms is not None:
+        return True
+    goes_on = returned_ms is not None and after.phase is Phase.OPEN and after.bad_ms - returned_ms >= hold_up_ms
+    return goes_on and of_silence.state is not TicketState.RESOLVED
 
 
 def _of_its_own(before: Episode | None, after: Episode, ticket: Ticket, now_ms: int) -> Step:

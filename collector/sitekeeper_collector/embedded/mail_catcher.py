@@ -1,6 +1,7 @@
 """A mail server in a thread of this process that keeps the newest mails and delivers none; on the loopback address only."""
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 HOST = "127.0.0.1"
+logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd tells every line of every conversation
 _START_S = 20.0
 _STOP_S = 15.0
 

@@ -120,9 +120,17 @@ class Watch:
         its = self._tickets(connection, site, row, after or difference.before)
         kind = (after or difference.before or _nothing()).kind
         rule = self.rules.of(kind)
-        step = casework.step(difference.before, after, its, raises=rule is not None and rule.ticket, now_ms=now_ms)
+        step = casework.step(
+            difference.before,
+            after,
+            its,
+            raises=rule is not None and rule.ticket,
+            hold_up_ms=rule.hold_up_s * 1000 if rule is not None else 0,
+            now_ms=now_ms,
+        )
         ticket = self._take_step(connection, site, step, its, after, now_ms)
-        number = ticket.number if ticket is not None else row.ticket if row is not None else ""
+        theirs = ticket or its.own
+        number = theirs.number if theirs is not None else row.ticket if row is not None else ""
         if after is None:
             if row is not None:
                 kept.drop_fault(connection, row.id)
@@ -134,9 +142,13 @@ class Watch:
         own = stored.find(connection, row.ticket) if row is not None and row.ticket else None
         if own is not None or episode is None:
             return Tickets(own=own)
+        over = self._silences.ticket_over(connection, site, episode)
+        if over is not None and over.ticket.kind is episode.kind:
+            return Tickets(own=over.ticket)  # the silence has been explained by this very fault, from the ledger
         return Tickets(
-            of_silence=self._silences.ticket_over(connection, site, episode),
+            of_silence=over.ticket if over is not None else None,
             previous=stored.latest_of_kind(connection, site, episode.kind),
+            returned_ms=over.returned_ms if over is not None else None,
         )
 
     def _take_step(

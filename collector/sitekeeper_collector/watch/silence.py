@@ -31,6 +31,13 @@ _OF_SILENCE = (Kind.SITE_DARK, Kind.LINE_SUSPECTED)
 _UNDONE = (TicketState.OPEN, TicketState.ACKNOWLEDGED)
 
 
+class TicketOver(NamedTuple):
+    """The ticket of a silence, and when that was over (``None``: it goes on)."""
+
+    ticket: Ticket
+    returned_ms: int | None
+
+
 class _Place(NamedTuple):
     """Where a site stands, as far as its silence is concerned."""
 
@@ -85,13 +92,16 @@ class Silences:
                 returned.append(site)
         return returned
 
-    def ticket_over(self, connection: Connection, site: str, episode: Episode) -> Ticket | None:
-        """The ticket of a silence that a fault may explain: they share time, and it has no other reason yet."""
-        absence = self._load(connection).get(site)
-        if absence is None or not absence.ticket or not episode.overlaps(absence.from_ms, absence.to_ms):
-            return None
-        ticket = stored.find(connection, absence.ticket)
-        return ticket if ticket is not None and ticket.state in _UNDONE and ticket.kind in _OF_SILENCE else None
+    def ticket_over(self, connection: Connection, site: str, episode: Episode) -> "TicketOver | None":
+        """The ticket of a silence that a fault may explain: they share time, and it has no other reason, or this one."""
+        until_ms = episode.bad_ms if episode.ended_ms is None else episode.ended_ms
+        for absence in reversed(kept.absences_between(connection, site, episode.started_ms, until_ms)):
+            ticket = stored.find(connection, absence.ticket) if absence.ticket else None
+            if ticket is None or ticket.state is TicketState.CLOSED:
+                continue
+            if ticket.kind in (*_OF_SILENCE, episode.kind):
+                return TicketOver(ticket, absence.to_ms)
+        return None
 
     def explain(self, connection: Connection, site: str, now_ms: int, *, at_last: bool = False) -> bool:
         """Conclude a silence that is over, if enough is known or nothing more is waited for; whether its ticket changed."""
@@ -107,7 +117,17 @@ class Silences:
         found = returning.explain(picture, self._rules, now_ms, blind_ms=blind_ms, at_last=at_last)
         if found.outcome is Outcome.WAITING:
             return False
+        late = at_last or now_ms - absence.to_ms >= self._rules.silence.explain_within_s * 1000
+        if found.outcome is Outcome.FAULT and not late and self._undecided(connection, absence, found.kind):
+            return False
         return self._conclude(connection, absence, found, now_ms)
+
+    def _undecided(self, connection: Connection, absence: Absence, kind: Kind | None) -> bool:
+        """Whether samples prove the fault and have yet to show whether it is over: they know its times better than the ledger."""
+        return any(
+            fault.episode.kind is kind and fault.episode.ended_ms is None and not fault.ticket
+            for fault in kept.faults_since(connection, absence.site, absence.from_ms)
+        )
 
     # --- as time goes by -----------------------------------------------------------------------------------------------
 
