@@ -61,6 +61,17 @@ def test_a_fault_has_numbers_exactly_where_one_is_named(condition: Condition) ->
     assert found == (set() if condition is Condition.WORKING else named)
 
 
+def test_the_portal_s_status_is_told_exactly_where_it_answered() -> None:
+    found = {condition: measures.portal_values(conditions.readings(condition, random.Random(5))) for condition in POWERED}
+    assert {condition: values.get((Metric.PORTAL_STATUS, "")) for condition, values in found.items()} == {
+        Condition.WORKING: 200,
+        Condition.RESOLVER_FAILING: None,
+        Condition.STREAM_BROKEN: 200,
+        Condition.PORTAL_DOWN: 503,
+        Condition.LINE_CUT: None,
+    }
+
+
 @pytest.mark.parametrize("ended", ["", "shutdown"])
 def test_a_run_begins_with_the_events_of_an_agent_s_journal(ended: str) -> None:
     run = Run(run=9, boot=3, booted_ms=0)

@@ -15,11 +15,13 @@ from sitekeeper_protocol.vocabulary import (
     Method,
     Metric,
     Reason,
+    Rung,
     State,
     to_wire,
 )
 
 _GIB = 2**30
+_HTTP_STATUS = {Reason.NONE: 200, Reason.HTTP_CLIENT_ERROR: 404, Reason.HTTP_SERVER_ERROR: 503}
 VOLUME = "/"
 
 
@@ -36,6 +38,13 @@ def ladder_values(readings: Sequence[Reading]) -> dict[SeriesKey, int]:
         if reading.rtt_ms is not None:
             values[Metric.RUNG_RTT_MS.value, instance] = to_wire(Metric.RUNG_RTT_MS, reading.rtt_ms)
     return values
+
+
+def portal_values(readings: Sequence[Reading]) -> dict[SeriesKey, int]:
+    """The status of the portal's answer, if there was one."""
+    portal = next(reading for reading in readings if reading.rung == Rung.PORTAL)
+    status = _HTTP_STATUS.get(portal.reason)
+    return {} if status is None else {(Metric.PORTAL_STATUS.value, ""): status}
 
 
 def verdict_values(verdict: Verdict) -> dict[SeriesKey, int]:

@@ -70,6 +70,8 @@ def _site(at: int, name: str, chance: random.Random) -> SiteEntry:
         feeder=f"10kV{word}{'一' if village < _ON_FIRST_FEEDER else '二'}线",
         line_number=f"YX-FTTH-{20000 + at:06d}",
         account=f"yx{10000 + at:06d}",
+        loid=f"YXLOID{30000 + at:06d}",
+        line_phone=f"1390000{at:04d}",
         contacts=(keeper,),
         profile=chance.choice((Profile.PC, Profile.PC, Profile.PC, Profile.PC_IPTV)),
         hours=_HOURS[village % len(_HOURS)],

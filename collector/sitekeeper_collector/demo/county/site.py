@@ -170,6 +170,7 @@ class SimSite:
         playback = self._playback(now)
         values = (
             measures.ladder_values(judge(found, self.baseline))
+            | measures.portal_values(found)
             | measures.verdict_values(verdict)
             | measures.host_values(
                 self._chance, playing=self.playing, disk_free_gib=self._disk_free_gib, boottime_ms=boottime_ms
