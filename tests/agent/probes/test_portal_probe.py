@@ -12,7 +12,7 @@ import trustme
 
 from sitekeeper_agent.platform import Roots
 from sitekeeper_agent.probes import Context, Findings, parse_portal, portal
-from sitekeeper_agent.probes.portal import clock_trusted
+from sitekeeper_agent.probes.fetch import clock_trusted
 from sitekeeper_protocol import RELEASED_MS
 from sitekeeper_protocol.ladder import Reading
 from sitekeeper_protocol.vocabulary import Metric, Reason, State
