@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sitekeeper_protocol import codec, columns, messages, topics, vocabulary
+from sitekeeper_protocol import codec, columns, messages, sitecode, topics, vocabulary
 from sitekeeper_protocol.topics import Leaf
 from support import wire_tables
 
@@ -162,3 +162,24 @@ def test_every_code_of_refusal_is_documented() -> None:
     line = re.search(r"Codes of refusal: (.*?)\.$", PAGE, re.MULTILINE | re.DOTALL)
     assert line
     assert set(re.findall(r"`(\w+)`", line[1])) == raised
+
+
+def test_every_step_of_the_phone_code_is_documented() -> None:
+    described = [
+        (str(step.value), _or_dash(step.least_minutes), _or_dash(step.below_minutes), *sitecode.LASTING[step])
+        for step in sitecode.Lasting
+    ]
+    assert rows(section("Lasting"), "number") == described
+    assert rows(section("Refusal"), "code") == [(str(code), *sitecode.REFUSALS[code]) for code in sitecode.Refusal]
+
+
+def test_the_layout_of_the_phone_code_is_documented() -> None:
+    text = section("Phone code")
+    assert f"slot * {sitecode.DURATIONS} + lasting" in text and f"seen * {sitecode.BINDINGS} + fingerprint" in text
+    ranges = {row[0]: row[1] for row in rows(text, "part")}
+    assert ranges["slot"] == f"0 to {sitecode.SLOTS - 1}"
+    assert ranges["fingerprint"] == f"0 to {sitecode.BINDINGS - 1}"
+
+
+def _or_dash(minutes: int | None) -> str:
+    return "–" if minutes is None else str(minutes)

@@ -11,7 +11,7 @@ HEAVY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("module", ["codec", "ladder", "settings", "texts", "topics", "vocabulary", "intervals"])
+@pytest.mark.parametrize("module", ["codec", "ladder", "settings", "texts", "topics", "vocabulary", "intervals", "sitecode"])
 def test_importing_it_brings_nothing_heavy(module: str) -> None:
     program = f"import sys, sitekeeper_protocol.{module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
     # -I -S: without site-packages' .pth files, which import what they like; the path is given instead.
