@@ -2,22 +2,27 @@
 
 import argparse
 import os
+import secrets
 import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from sitekeeper_collector.broker.folder import BrokerFolderError
-from sitekeeper_collector.demo import stage, view
+from sitekeeper_collector.demo import news, stage, view
+from sitekeeper_collector.demo.county import County, CountyError, plan_sites
+from sitekeeper_collector.demo.news import CountyNews
+from sitekeeper_collector.demo.portal import Portal
 from sitekeeper_collector.demo.snapshot import Snapshot, take
 from sitekeeper_collector.demo.words import say
 from sitekeeper_collector.embedded import EmbeddedBrokerError
 from sitekeeper_collector.embedded.broker import HOST, EmbeddedBroker
+from sitekeeper_collector.registry.entry import SiteEntry
 from sitekeeper_collector.store.engine import Store, open_store
 from sitekeeper_collector.web.accounts import FIRST_USER
 from sitekeeper_protocol.texts import Lang
@@ -41,6 +46,7 @@ class Cast(NamedTuple):
     store: Store
     parts: tuple[stage.Part, stage.Part]
     listener: stage.Listener
+    county: County | None
     console: str
     password: str
 
@@ -60,6 +66,11 @@ class Screen:
         self._last_plain_s, self._last_phase = float("-inf"), ""
         self._tty = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._colour = self._tty and "NO_COLOR" not in os.environ
+
+    @property
+    def paints(self) -> bool:
+        """Whether it is painted over."""
+        return self._tty
 
     def show(self, scene: view.Scene) -> None:
         """Show the moment."""
@@ -91,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     with _told_to_stop(stopping):
         try:
             return _run(options, screen, stopping)
-        except (stage.DemoError, BrokerFolderError, EmbeddedBrokerError, OSError) as err:
+        except (stage.DemoError, CountyError, BrokerFolderError, EmbeddedBrokerError, OSError) as err:
             screen.tell(say("failed", lang) + str(err))
             return 1
 
@@ -99,15 +110,19 @@ def main(arguments: list[str] | None = None) -> int:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make demo",
-        description="Starts a broker, the collector and the agent of this machine, and shows live what this PC measures and "
-        "what the collector has stored. On the way it stops the broker for some seconds, to show that nothing is lost.",
+        description="Starts a broker, the collector, a mail catcher and the agent of this machine beside a simulated county of "
+        "60 sites. Within two minutes a resolver fails, a stream breaks, an access node goes down in a class, a site is switched "
+        "off at the wall and a township loses power; the terminal says what to look at in the console, and when.",
     )
     language = "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
     parser.add_argument("--lang", choices=("zh", "en"), default=language, help=f"language (default: {language})")
     parser.add_argument("--seconds", type=float, metavar="N", help="end by itself after N seconds (default: with Ctrl-C)")
     parser.add_argument("--folder", type=Path, default=Path("var/demo"), metavar="DIR", help="where its files are (var/demo)")
     parser.add_argument("--portal", metavar="URL", help="portal to probe (default: a small web server of the demo's own)")
-    parser.add_argument("--no-cut", action="store_true", help="don't stop the broker on the way")
+    parser.add_argument("--sites", type=int, default=60, metavar="N", help="sites of the county (60); 0: this PC alone")
+    parser.add_argument(
+        "--cut", action="store_true", help="stop the broker for some seconds on the way, to show that no sample is lost"
+    )
     return parser
 
 
@@ -126,7 +141,9 @@ def _run(options: argparse.Namespace, screen: Screen, stopping: threading.Event)
     with ExitStack() as stack:
         cast = _start(options, stack)
         screen.tell(say("console", lang, address=cast.console, user=FIRST_USER, password=cast.password))
-        play = Play(cast, screen, lang, options.seconds, with_cut=not options.no_cut)
+        if cast.county is not None:
+            screen.tell(say("story", lang))
+        play = Play(cast, screen, lang, options.seconds, with_cut=options.cut)
         play.run(stopping)
         screen.tell(say("ending", lang))
         snapshot = _settle(cast, screen, lang)
@@ -141,17 +158,22 @@ def _run(options: argparse.Namespace, screen: Screen, stopping: threading.Event)
 
 def _start(options: argparse.Namespace, stack: ExitStack) -> Cast:
     """Start everything, each with its end registered beside it."""
-    layout = stage.lay_out(options.folder.absolute())
-    portal = options.portal
+    try:
+        sites = plan_sites(options.sites) if options.sites else []
+    except ValueError as err:
+        raise stage.DemoError(str(err)) from None
+    layout = stage.lay_out(options.folder.absolute(), sites)
+    portal, stream = options.portal, ""
     if portal is None:
-        own = stage.Portal()
+        own = Portal()
         stack.callback(own.close)
-        portal = own.url
+        portal, stream = own.url, own.stream
     broker = EmbeddedBroker(layout.broker)
     broker.start()
     stack.callback(broker.stop)
     console_port = stage.free_port()
-    stage.write_files(layout, broker.port, console_port, portal, options.lang)
+    at = stage.Addresses(broker_port=broker.port, console_port=console_port, portal=portal, stream=stream)
+    stage.write_files(layout, at, sites, options.lang)
     config = str(layout.collector_config)
     stage.run_once(["sitekeeper_collector.cli", "sites", "import", str(layout.root / "sites.csv"), "--config", config])
     store = open_store(f"sqlite:///{layout.database}")
@@ -163,8 +185,18 @@ def _start(options: argparse.Namespace, stack: ExitStack) -> Cast:
     stack.callback(collector.stop)
     agent = stage.agent(layout)
     stack.callback(agent.stop)
+    county = _begin_county(layout, broker.port, sites, store, stack) if sites else None
     address = f"http://{HOST}:{console_port}/"
-    return Cast(layout, broker, store, (collector, agent), listener, address, password)
+    return Cast(layout, broker, store, (collector, agent), listener, county, address, password)
+
+
+def _begin_county(layout: stage.Layout, port: int, sites: Sequence[SiteEntry], store: Store, stack: ExitStack) -> County:
+    # Not seeded: on a database of an earlier demo the same runs would be known already.
+    county = County(host=HOST, port=port, folder=layout.broker, sites=sites, area=stage.AREA, seed=secrets.randbelow(2**31))
+    stage.plan_lessons(store, county.classes, time.time_ns() // 1_000_000)
+    county.start()
+    stack.callback(county.stop)
+    return county
 
 
 class Play:
@@ -180,6 +212,7 @@ class Play:
         self._will_cut = with_cut
         self._phase_since_s = 0.0
         self._taken_before_return = 0
+        self._told = 0
 
     def run(self, stopping: threading.Event) -> None:
         """Play until told to stop, or until the time is over."""
@@ -197,10 +230,26 @@ class Play:
                     elapsed_s=elapsed_s,
                     folder=str(self._cast.layout.root),
                     now_ms=time.time_ns() // 1_000_000,
+                    county=self._county_news(elapsed_s),
                 )
             )
+            self._tell_steps()
             if self._seconds is not None and elapsed_s >= self._seconds and self._phase not in _UNFINISHED:
                 return
+
+    def _county_news(self, elapsed_s: float) -> CountyNews | None:
+        county = self._cast.county
+        return None if county is None else news.take(county, self._cast.store, elapsed_s, self._lang)
+
+    def _tell_steps(self) -> None:
+        """Where the screen is not painted over, each step of the story is told once."""
+        county = self._cast.county
+        if county is None or self._screen.paints:
+            return
+        for done in county.events()[self._told :]:
+            self._told += 1
+            happens, look = done.step.words(self._lang)
+            self._screen.tell(f"*** {happens}\n    {say('look_at', self._lang)}{look}")
 
     def _advance(self, snapshot: Snapshot, elapsed_s: float) -> None:
         in_phase_s = elapsed_s - self._phase_since_s
@@ -237,6 +286,8 @@ def _settle(cast: Cast, screen: Screen, lang: Lang) -> Snapshot:
     collector, agent = cast.parts
     if not cast.broker.running:
         cast.broker.start()
+    if cast.county is not None:
+        cast.county.stop()
     agent.stop()
     snapshot = _await_all(cast)
     for _ in range(_RESTARTS):

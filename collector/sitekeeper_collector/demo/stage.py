@@ -1,6 +1,5 @@
 """The demo's parts as they really are: files, the embedded broker, a portal, and processes of the collector and the agent."""
 
-import http.server
 import os
 import queue
 import shutil
@@ -8,9 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +18,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from sitekeeper_collector.broker import folder as broker_folder
 from sitekeeper_collector.broker.mosquitto import TAIL, BrokerPlan
+from sitekeeper_collector.demo.county import Class, sites_csv
 from sitekeeper_collector.embedded.broker import HOST
+from sitekeeper_collector.registry.entry import SiteEntry
+from sitekeeper_collector.store import lessons
 from sitekeeper_collector.store.engine import Store
 from sitekeeper_collector.web import accounts, passwords
 from sitekeeper_protocol.texts import Lang
@@ -72,7 +74,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def lay_out(root: Path) -> Layout:
+def lay_out(root: Path, sites: Sequence[SiteEntry]) -> Layout:
     """An empty folder for the demo; one that an earlier demo made is emptied, anything else is left alone."""
     if root.exists() and any(root.iterdir()):
         if not (root / _MARK).exists():
@@ -81,37 +83,59 @@ def lay_out(root: Path) -> Layout:
     root.mkdir(parents=True, exist_ok=True)
     (root / _MARK).write_text("Made by the demo, which empties this folder when it starts again.\n", encoding="utf-8")
     layout = Layout(root)
-    broker_folder.write(BrokerPlan(layout.broker, layout.broker, plain_port=1), [SITE])
+    broker_folder.write(BrokerPlan(layout.broker, layout.broker, plain_port=1), [SITE, *(site.id for site in sites)])
     return layout
 
 
-def write_files(layout: Layout, port: int, console_port: int, portal: str, lang: Lang) -> None:
-    """Configurations and the list of sites. Intervals are short, so that there is something to see."""
+class Addresses(NamedTuple):
+    """Where the parts find each other. ``stream`` empty: none is watched."""
+
+    broker_port: int
+    console_port: int
+    portal: str
+    stream: str
+
+
+def write_files(layout: Layout, at: Addresses, sites: Sequence[SiteEntry], lang: Lang) -> None:
+    """Configurations, rules and the list of sites. Intervals are short, so that there is something to see."""
+    (layout.root / "faults.yaml").write_text(_RULES, encoding="utf-8")
     layout.collector_config.write_text(
         f"""# The demo's collector.
 database: sqlite:///{layout.database}
 broker:
   host: {HOST}
-  port: {port}
+  port: {at.broker_port}
   tls: false
   password_file: {broker_folder.collector_password_file(layout.broker)}
 receipt_interval_s: 4
-blindness: {{interval_s: 1, limit_s: 3}}
-console: {{port: {console_port}}}
+blindness: {{interval_s: 1, limit_s: 4}}
+watch: {{rules_file: {layout.root / "faults.yaml"}, interval_s: 1}}
+console: {{port: {at.console_port}}}
+embedded: {{mail_catcher: true}}
+mail:
+  sender: sitekeeper@demo.example
+  reply_to: county@demo.example
+  phone: 0990-5550100
+  recipients:
+    - {{party: telecom, address: noc@telecom.example, lang: {lang}, name: {_TELECOM[lang]}}}
+    - {{party: technician, address: technician@county.example, lang: {lang}}}
+    - {{party: platform, address: platform@province.example, lang: {lang}}}
+    - {{party: site, address: township@county.example, lang: {lang}}}
 """,
         encoding="utf-8",
     )
+    media = f'media: ["{at.stream}"]\nmedia_interval_s: 4\n' if at.stream else ""
     layout.agent_config.write_text(
         f"""# The demo's agent: this machine as a site.
 site: {SITE}
 area: {AREA}
 broker:
   host: {HOST}
-  port: {port}
+  port: {at.broker_port}
   tls: false
   password_file: {broker_folder.site_password_file(layout.broker, SITE)}
-portal: "{portal}"
-state_dir: {layout.agent_state}
+portal: "{at.portal}"
+{media}state_dir: {layout.agent_state}
 language: {lang}
 sample_interval_s: 1
 report_interval_s: 2
@@ -120,46 +144,43 @@ backlog: {{pause_min_s: 0.1, pause_max_s: 0.3}}
 """,
         encoding="utf-8",
     )
-    sites = f"id,name,county,township\n{SITE},{'演示站点' if lang == 'zh' else 'Demo site'},,\n"
-    (layout.root / "sites.csv").write_text(sites, encoding="utf-8")
+    own = SiteEntry(id=SITE, name="演示站点（本机）" if lang == "zh" else "Demo site (this PC)")
+    (layout.root / "sites.csv").write_text(sites_csv([own, *sites]), encoding="utf-8")
 
 
-class Portal:
-    """A small web server that stands for the education portal, so that the demo needs no internet."""
+_TELECOM: dict[Lang, str] = {"zh": "云溪电信维护中心", "en": "Yunxi Telecom maintenance"}
+_RULES = """# The demo's rules: as in config/faults.yaml, but in seconds instead of minutes.
+evidence_gap_s: 15
+silence: {grace_s: 4, reconnect_s: 8, end_of_class_s: 30, neighbours_within_s: 20, explain_within_s: 60}
+kinds:
+  site_dark: {hold_down_s: 20, hold_up_s: 6}
+  line_suspected: {hold_down_s: 12, hold_up_s: 6}
+  line_down: {hold_down_s: 6, hold_up_s: 6}
+  modem_down: {hold_down_s: 6, hold_up_s: 6}
+  gateway_down: {hold_down_s: 6, hold_up_s: 6}
+  no_address: {hold_down_s: 6, hold_up_s: 6}
+  link_down: {hold_down_s: 6, hold_up_s: 6}
+  arrears: {hold_down_s: 6, hold_up_s: 6}
+  dns_failure: {hold_down_s: 6, hold_up_s: 6}
+  uplink_blocked: {hold_down_s: 20, hold_up_s: 6}
+  portal_down: {hold_down_s: 6, hold_up_s: 6}
+  media_down: {hold_down_s: 6, hold_up_s: 6}
+  disk_full: {hold_down_s: 30, hold_up_s: 6}
+"""
 
-    def __init__(self) -> None:
-        self._server = http.server.ThreadingHTTPServer((HOST, 0), _Page)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="portal", daemon=True)
-        self._thread.start()
 
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://{HOST}:{self._server.server_address[1]}/"
-
-    def close(self) -> None:
-        """End it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
-
-
-class _Page(http.server.BaseHTTPRequestHandler):
-    """One page."""
-
-    def do_GET(self) -> None:
-        body = b"<!doctype html><title>Portal</title><p>The demo's education portal.</p>"
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the terminal belongs to the demo."""
+def plan_lessons(store: Store, classes: Sequence[Class], start_ms: int) -> None:
+    """The county's classes, from the start of the demo on."""
+    with store.write() as connection:
+        lessons.add(
+            connection,
+            [
+                lessons.Planned(
+                    "", one.township, "", start_ms + round(one.from_s * 1000), start_ms + round(one.to_s * 1000), one.title
+                )
+                for one in classes
+            ],
+        )
 
 
 class Part:

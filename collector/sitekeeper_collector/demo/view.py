@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from sitekeeper_collector.cli_text import clipped, padded, safe, width
+from sitekeeper_collector.demo.news import CountyNews, TicketLine
 from sitekeeper_collector.demo.snapshot import Snapshot
 from sitekeeper_collector.demo.words import say
+from sitekeeper_collector.domain.tickets import TicketState
 from sitekeeper_protocol import texts
 from sitekeeper_protocol.messages import Sample
 from sitekeeper_protocol.texts import Lang
@@ -22,6 +24,7 @@ class Scene(NamedTuple):
     elapsed_s: float
     folder: str
     now_ms: int
+    county: CountyNews | None = None
 
 
 _MARKS = {State.OK: "●", State.DEGRADED: "◐", State.FAIL: "✗", State.SILENT: "·", State.NOT_APPLICABLE: " "}
@@ -32,20 +35,77 @@ _LABEL_COLUMNS = 20
 def screen(scene: Scene, lang: Lang, *, columns: int, colour: bool) -> list[str]:
     """The whole screen, no line wider than ``columns``."""
     snapshot = scene.snapshot
-    lines = [
-        say("title", lang) + f"   {scene.elapsed_s:.0f} s   " + say("stop_hint", lang),
-        say("what", lang),
-        _row(say("files", lang), scene.folder),
-        "",
-        f"── {say('measures', lang)}",
-        *(_measured(snapshot.newest, lang, colour) if snapshot.newest else [say("waiting", lang)]),
-        "",
-        f"── {say('stored', lang)}",
-        *_stored(scene, lang),
-        "",
-        _row(say("phase", lang), say(scene.phase, lang)),
-    ]
+    head = [say("title", lang) + f"   {scene.elapsed_s:.0f} s   " + say("stop_hint", lang)]
+    if scene.county is not None:
+        lines = [
+            *head,
+            "",
+            *_county(scene.county, scene.elapsed_s, lang, colour),
+            "",
+            f"── {say('measures', lang)}",
+            *(_in_short(snapshot.newest, lang, colour) if snapshot.newest else [say("waiting", lang)]),
+            _row(say("samples", lang), f"{snapshot.stored}   {_coverage(snapshot, lang) if snapshot.stored else ''}"),
+            _row(say("phase", lang), say(scene.phase, lang)),
+        ]
+    else:
+        lines = [
+            *head,
+            say("what", lang),
+            _row(say("files", lang), scene.folder),
+            "",
+            f"── {say('measures', lang)}",
+            *(_measured(snapshot.newest, lang, colour) if snapshot.newest else [say("waiting", lang)]),
+            "",
+            f"── {say('stored', lang)}",
+            *_stored(scene, lang),
+            "",
+            _row(say("phase", lang), say(scene.phase, lang)),
+        ]
     return [line if "\x1b" in line else clipped(line, columns - 1) for line in lines]
+
+
+def _county(news: CountyNews, elapsed_s: float, lang: Lang, colour: bool) -> list[str]:
+    """The story so far, what comes next, and the tickets that it has made."""
+    told = len(news.done)
+    bar = "█" * told + "░" * (news.steps - told)
+    lines = [
+        f"── {say('county', lang, sites=news.sites, connected=news.connected, samples=news.samples)}",
+        f"{bar}  " + _coming(news, lang),
+    ]
+    for step in news.done[-2:]:
+        lines += [f"{step.at_s:4.0f} s  {step.happens}", f"        {say('look_at', lang)}{step.look}"]
+    counts = news.counts
+    waiting = counts.get(TicketState.OPEN, 0) + counts.get(TicketState.ACKNOWLEDGED, 0)
+    ended = counts.get(TicketState.RESOLVED, 0) + counts.get(TicketState.CLOSED, 0)
+    lines += ["", f"── {say('tickets', lang, waiting=waiting, ended=ended, mails=news.mails)}"]
+    return lines + [_ticket(line, lang, colour) for line in news.tickets]
+
+
+def _coming(news: CountyNews, lang: Lang) -> str:
+    if news.coming is None:
+        return say("story_over", lang)
+    in_s, happens = news.coming
+    return say("coming", lang, s=round(in_s), text=happens)
+
+
+def _ticket(line: TicketLine, lang: Lang, colour: bool) -> str:
+    ticket = line.ticket
+    done = ticket.state in (TicketState.RESOLVED, TicketState.CLOSED)
+    parts = (
+        texts.grade(ticket.grade, lang),
+        f"{safe(line.site_name)}{'：' if lang == 'zh' else ': '}{texts.kind(ticket.kind, lang)}",
+        texts.party(ticket.party, lang),
+        say(f"ticket_{ticket.state.value}", lang),
+    )
+    text = f"{'✓' if done else '▲'} {padded(line.number, 10)}{' · '.join(parts)}"
+    return f"\x1b[{'32' if done else '31'}m{text}\x1b[0m" if colour else text
+
+
+def _in_short(sample: Sample, lang: Lang, colour: bool) -> list[str]:
+    """The ladder on one line."""
+    rungs = [f"{texts.rung(rung, lang)} {_MARKS[state]}" for _, rung, state, _ in _ladder(sample)]
+    verdict = sample.values.get((Metric.VERDICT_STATE, ""))
+    return ["  ".join(rungs), *([] if verdict is None else [_row(say("verdict", lang), texts.state(verdict, lang))])]
 
 
 def progress(scene: Scene, lang: Lang) -> str:
@@ -58,6 +118,11 @@ def progress(scene: Scene, lang: Lang) -> str:
             for _, rung, state, ms in _ladder(snapshot.newest)
         )
         parts += [f"{say('samples', lang)} {snapshot.stored}", _coverage(snapshot, lang), rungs]
+    if scene.county is not None:
+        counts = scene.county.counts
+        waiting = counts.get(TicketState.OPEN, 0) + counts.get(TicketState.ACKNOWLEDGED, 0)
+        ended = counts.get(TicketState.RESOLVED, 0) + counts.get(TicketState.CLOSED, 0)
+        parts.append(say("tickets", lang, waiting=waiting, ended=ended, mails=scene.county.mails))
     return " | ".join(parts)
 
 

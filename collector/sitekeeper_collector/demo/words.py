@@ -55,6 +55,26 @@ _WORDS: dict[str, Pair] = {
         "浏览器打开 {address}  用户名 {user}  密码 {password}",
         "In a browser: {address}  user {user}  password {password}",
     ),
+    "story": (
+        "用上面的用户名和密码登录。两分钟内会有五起事件发生并恢复；看“总览”“工单”和“邮件”三页。",
+        "Sign in with that user and password. Within two minutes five things go wrong and come right: watch the pages "
+        "Overview, Tickets and Mails.",
+    ),
+    "county": (
+        "模拟县：{sites}个站点，在线{connected}，样本{samples}",
+        "A simulated county: {sites} sites, {connected} connected, {samples} samples",
+    ),
+    "coming": ("{s} 秒后：{text}", "in {s} s: {text}"),
+    "story_over": ("全部事件已发生并恢复，可以继续浏览", "all has happened and come right; look around as long as you like"),
+    "look_at": ("看：", "Look: "),
+    "tickets": (
+        "工单：待处理 {waiting}，已结束 {ended}；已发邮件 {mails}",
+        "Tickets: {waiting} waiting, {ended} over; {mails} mails sent",
+    ),
+    "ticket_open": ("待接单", "open"),
+    "ticket_acknowledged": ("已接单", "acknowledged"),
+    "ticket_resolved": ("已恢复", "resolved"),
+    "ticket_closed": ("已撤销", "withdrawn"),
     "look": ("想再看看：", "Look for yourself:"),
     "failed": ("演示失败：", "The demo failed: "),
     "died": ("{name} 已退出（代码 {code}），日志末尾：", "{name} ended (code {code}); the end of its log:"),

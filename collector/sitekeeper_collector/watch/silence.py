@@ -123,7 +123,7 @@ class Silences:
         return self._conclude(connection, absence, found, now_ms)
 
     def _undecided(self, connection: Connection, absence: Absence, kind: Kind | None) -> bool:
-        """Whether samples prove the fault and have yet to show whether it is over: they know its times better than the ledger."""
+        """Whether samples prove the fault and have yet to show whether it is over: they know its times best."""
         return any(
             fault.episode.kind is kind and fault.episode.ended_ms is None and not fault.ticket
             for fault in kept.faults_since(connection, absence.site, absence.from_ms)
