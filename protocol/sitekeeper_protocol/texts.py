@@ -67,6 +67,7 @@ REASONS: dict[Reason, Pair] = {
     Reason.PROBE_ERROR: ("探测程序出错", "the probe itself failed"),
     Reason.NOT_CONFIGURED: ("没有配置", "not configured"),
     Reason.SLOW: ("速度慢", "slow"),
+    Reason.STREAM_STALLED: ("直播流不再更新", "the live stream no longer moves"),
 }
 
 METHODS: dict[Method, Pair] = {
@@ -270,13 +271,29 @@ def help_steps(kind: Kind | str, lang: Lang) -> tuple[str, ...]:
     return () if steps is None else steps[LANGUAGES.index(lang)]
 
 
-def reported(number: str | None, phone: str, lang: Lang) -> str:
-    """The honest sentence about reporting: only a ``number`` that came in a receipt says that the fault is reported."""
+Unsent = Literal["line", "uplink", "waiting"]
+"""Why there is no number: the line is down; nothing can be sent for another reason; or it is sent and none has come yet."""
+
+UNSENT: dict[Unsent, Pair] = {
+    "line": ("网断了，系统报不出去。请打", "The line is down, so this can't be sent. Call"),
+    "uplink": ("系统现在报不出去。请打", "This can't be sent at the moment. Call"),
+    "waiting": ("还没有收到单号。急用请打", "No ticket number has come yet. If it is urgent, call"),
+}
+NO_PHONE: Pair = ("给县里的技术员", "the county technician")
+
+
+def reported(number: str | None, phone: str, lang: Lang, unsent: Unsent = "line") -> str:
+    """The honest sentence about reporting: only a ``number`` that came in a receipt says that the fault is reported.
+
+    Without one, ``unsent`` says why, and ``phone`` whom to call; an empty ``phone`` names the person.
+    """
     if number is not None:
         return f"已上报，单号{number}。" if lang == "zh" else f"Reported, number {number}."
+    at = LANGUAGES.index(lang)
+    call, whom = UNSENT[unsent][at], phone or NO_PHONE[at]
     if lang == "zh":
-        return f"网断了，系统报不出去。请打{phone}，说站点号和屏幕上8位数字。"
-    return f"The line is down, so this can't be sent. Call {phone} and read out the site number and the 8 digits."
+        return f"{call}{whom}，说站点号和屏幕上8位数字。"
+    return f"{call} {whom} and read out the site number and the 8 digits."
 
 
 def _name(names: Mapping[Any, Pair], member: object, lang: Lang) -> str:

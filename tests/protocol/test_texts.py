@@ -21,6 +21,7 @@ NAMED: list[tuple[type[Enum], Callable[[Any, Lang], str], dict[Any, texts.Pair]]
     (Grade, texts.grade, texts.GRADES),
     (Severity, texts.severity, texts.SEVERITIES),
 ]
+_NOT_THE_LINE: tuple[texts.Unsent, ...] = ("uplink", "waiting")
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -96,3 +97,21 @@ def test_reported_is_said_only_with_a_number() -> None:
     assert texts.reported(None, "0851-1234", "zh") == "网断了，系统报不出去。请打0851-1234，说站点号和屏幕上8位数字。"
     sentence = texts.reported(None, "0851-1234", "en")
     assert sentence == "The line is down, so this can't be sent. Call 0851-1234 and read out the site number and the 8 digits."
+
+
+@pytest.mark.parametrize("unsent", list(texts.UNSENT))
+def test_without_a_number_nothing_says_reported_and_somebody_is_to_be_called(unsent: texts.Unsent) -> None:
+    named = ("0851-1234", "请打0851-1234，", "all 0851-1234 and")
+    for phone, zh_whom, en_whom in (named, ("", "请打给县里的技术员，", "all the county technician and")):
+        zh, en = texts.reported(None, phone, "zh", unsent), texts.reported(None, phone, "en", unsent)
+        assert "已上报" not in zh and "eported" not in en
+        assert zh_whom in zh and en_whom in en
+        assert zh.endswith("8位数字。") and en.endswith("the 8 digits.") and en.isascii()
+
+
+def test_the_line_is_blamed_only_when_it_is_down() -> None:
+    assert texts.reported(None, "", "zh") == "网断了，系统报不出去。请打给县里的技术员，说站点号和屏幕上8位数字。"
+    assert texts.reported(None, "12", "en", "waiting") == (
+        "No ticket number has come yet. If it is urgent, call 12 and read out the site number and the 8 digits."
+    )
+    assert not any("网断" in texts.reported(None, "12", "zh", unsent) for unsent in _NOT_THE_LINE)
