@@ -87,7 +87,9 @@ def render(view: MailView, lang: Lang) -> Rendered:
 def subject(view: MailView, lang: Lang) -> str:
     """The same for all mails of a thread, but for the ``Re:``: many mail programs thread by it, whatever the references say."""
     kind = texts.kind(view.subject_kind or view.kind, lang)
-    about = " ".join(part for part in (clean(view.area or view.site_name, _MOST_SUBJECT_NAME), kind) if part)
+    about = " ".join(
+        part for part in (clean(view.subject_name or view.area or view.site_name, _MOST_SUBJECT_NAME), kind) if part
+    )
     return f"{'Re: ' if view.follows else ''}[{clean(view.ticket, 40)}] {about}"
 
 

@@ -1,7 +1,10 @@
 """One mail to one recipient by SMTP, and what came of it: sent, to be tried again, or refused for good."""
 
 import smtplib
+import socket
 import ssl
+import threading
+from contextlib import suppress
 from email.message import EmailMessage
 from enum import StrEnum, unique
 from pathlib import Path
@@ -12,6 +15,8 @@ from msgspec import Meta, Struct
 from sitekeeper_collector.notify.view import clean
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LIMIT_S = 240.0
+"""So long may a conversation with a server take: less than the lease of a mail (``outbox.LEASE_MS``)."""
 FIRST_WAIT_S = 30.0
 """Seconds until the second try."""
 _LONGEST_WAIT_S = 3600.0
@@ -75,15 +80,57 @@ class _LoginTroubleError(Exception):
     """No password could be offered; the text names no part of it."""
 
 
-def send(settings: SmtpSettings, message: EmailMessage) -> Outcome:
-    """Hand ``message`` over for its one recipient.
+class _Watched:
+    """Ends the conversation of ``client`` after ``limit_s``: a timeout of its own is for each word, not for all of them."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.client: smtplib.SMTP | None = None
+        self._timer = threading.Timer(limit_s, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_Watched":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
+
+    def _cut(self) -> None:
+        sock = None if self.client is None else self.client.sock
+        if sock is not None:
+            with suppress(OSError):
+                # Not TLS's own way, which would take its state from under whoever reads.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+class _Plain(smtplib.SMTP):
+    def __init__(self, watched: _Watched, settings: SmtpSettings) -> None:
+        watched.client = self
+        super().__init__(settings.host, settings.port, settings.hello_name or None, timeout=settings.timeout_s)
+
+
+class _Tls(smtplib.SMTP_SSL):
+    def __init__(self, watched: _Watched, settings: SmtpSettings, context: ssl.SSLContext) -> None:
+        watched.client = self
+        ours = settings.hello_name or None
+        super().__init__(settings.host, settings.port, ours, timeout=settings.timeout_s, context=context)
+
+
+def send(settings: SmtpSettings, message: EmailMessage, *, limit_s: float = LIMIT_S) -> Outcome:
+    """Hand ``message`` over for its one recipient, in ``limit_s`` at most once the server has been found.
 
     A reply of 5yz to the recipient or to the mail itself is final; to a greeting, a login or our own sender address it is a
     matter of settings, which somebody can mend while the mail waits (RFC 5321, section 4.2.1). No reason holds a password.
     """
+    with _Watched(limit_s) as watched:
+        return _send(settings, message, watched)
+
+
+def _send(settings: SmtpSettings, message: EmailMessage, watched: _Watched) -> Outcome:
     try:
         context = None if settings.encryption is Encryption.NONE else _trust(settings)
-        client = _connect(settings, context)
+        client = _connect(settings, context, watched)
     except smtplib.SMTPResponseException as err:
         return Retry(_reply("the server does not let us in", err.smtp_code, err.smtp_error))
     except ssl.SSLError as err:
@@ -105,11 +152,10 @@ def _trust(settings: SmtpSettings) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=settings.ca_file)
 
 
-def _connect(settings: SmtpSettings, context: ssl.SSLContext | None) -> smtplib.SMTP:
-    host, port, ours, timeout_s = settings.host, settings.port, settings.hello_name or None, settings.timeout_s
-    if settings.encryption is Encryption.TLS:
-        return smtplib.SMTP_SSL(host, port, ours, timeout=timeout_s, context=context)
-    return smtplib.SMTP(host, port, ours, timeout=timeout_s)
+def _connect(settings: SmtpSettings, context: ssl.SSLContext | None, watched: _Watched) -> smtplib.SMTP:
+    if settings.encryption is Encryption.TLS and context is not None:
+        return _Tls(watched, settings, context)
+    return _Plain(watched, settings)
 
 
 def _converse(client: smtplib.SMTP, settings: SmtpSettings, context: ssl.SSLContext | None, message: EmailMessage) -> Outcome:

@@ -45,7 +45,8 @@ class Answering(Struct, frozen=True, kw_only=True):
 class MailView(Struct, frozen=True, kw_only=True):
     """One mail about a ticket as it stands at ``at_ms``.
 
-    ``subject_kind`` is the kind that the thread began with (``None``: the present one), so that its subject never changes.
+    ``subject_kind`` and ``subject_name`` are the kind and the name (of a site or an area) that the thread began with (``None``
+    and empty: the present ones), so that its subject never changes.
     ``follows``: the mail is not the first of its thread. ``party_name`` says who the party is here, such as a company.
     ``area`` names the access node, feeder or township that a ticket about several sites is about, ``members`` its sites.
     """
@@ -76,6 +77,7 @@ class MailView(Struct, frozen=True, kw_only=True):
     area: str = ""
     members: tuple[str, ...] = ()
     subject_kind: Kind | None = None
+    subject_name: str = ""
     utc_offset_min: int = CHINA_MIN
 
 

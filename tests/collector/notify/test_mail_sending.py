@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,45 @@ def test_a_server_that_falls_silent_is_left_after_the_timeout() -> None:
     outcome = smtp.send(settings, _message())
     thread.join(10)
     assert isinstance(outcome, Retry) and "timed out" in outcome.reason
+
+
+@pytest.mark.parametrize("encryption", [Encryption.NONE, Encryption.STARTTLS])
+def test_a_server_that_never_comes_to_the_point_is_left(encryption: Encryption) -> None:
+    """Each line comes well within the timeout, but there is no last one."""
+    listener = socket.create_server((HOST, 0))
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as caller, suppress(OSError):
+            caller.settimeout(1)  # a window that was shut stays so for long, and nobody is told that it is for good
+            while True:
+                caller.sendall(b"220-and another thing\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    port = listener.getsockname()[1]
+    settings = SmtpSettings(host=HOST, port=port, encryption=encryption, hello_name="test", timeout_s=60)
+    outcome = smtp.send(settings, _message(), limit_s=0.3)
+    thread.join(20)
+    assert isinstance(outcome, Retry) and not thread.is_alive()
+
+
+def test_a_server_that_stops_answering_over_tls_is_left(authority: trustme.CA, tmp_path: Path) -> None:
+    """A last word that never comes, from the first greeting under TLS."""
+    context = _context(authority)
+    listener = socket.create_server((HOST, 0))
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as caller, suppress(OSError), context.wrap_socket(caller, server_side=True) as tls:
+            tls.sendall(b"220-wait")
+            while tls.recv(4096):
+                pass
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    settings = SmtpSettings(host=HOST, port=listener.getsockname()[1], hello_name="test", timeout_s=60)
+    outcome = smtp.send(_encrypted(settings, authority, tmp_path, encryption=Encryption.TLS), _message(), limit_s=0.5)
+    thread.join(20)
+    assert isinstance(outcome, Retry) and not thread.is_alive()
 
 
 def test_nobody_there_is_tried_again() -> None:

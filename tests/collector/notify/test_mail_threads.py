@@ -60,6 +60,8 @@ def test_a_long_identification_crosses_the_wire_in_plain_characters() -> None:
 def test_all_mails_of_a_thread_have_one_subject_whatever_the_kind_becomes() -> None:
     later = replace(LINE_DOWN, event=NoticeEvent.AMENDED, kind=Kind.MODEM_DOWN, subject_kind=Kind.LINE_DOWN, follows=True)
     assert subject(later, "zh") == f"Re: {subject(LINE_DOWN, 'zh')}"
+    wider = replace(later, area="青山OLT-02", members=("甲村", "乙村"), subject_name=LINE_DOWN.site_name)
+    assert subject(wider, "zh") == subject(later, "zh")
 
 
 def test_a_mail_is_the_same_to_the_byte_whenever_it_is_put_together() -> None:

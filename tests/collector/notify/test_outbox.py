@@ -18,7 +18,7 @@ from sitekeeper_collector.notify.outbox import (
     owed,
     settle,
 )
-from sitekeeper_collector.notify.smtp import Outcome, Refused, Retry, Sent
+from sitekeeper_collector.notify.smtp import LIMIT_S, Outcome, Refused, Retry, Sent
 
 T0 = 1_780_000_000_000
 OWED = owed(thread="SK-1/1", number=0, recipient="wang@example.cn", now_ms=T0)
@@ -66,6 +66,10 @@ def test_a_sender_that_is_never_heard_of_again_loses_the_mail_when_its_lease_is_
     assert lapse(row, now_ms=T0 + LEASE_MS - 1) == Settled(row) and lapse(OWED, now_ms=T0 + LEASE_MS) == Settled(OWED)
     again = lapse(row, now_ms=T0 + LEASE_MS).row
     assert again.state is MailState.PENDING and again.attempts == 1 and "did not say" in again.reason
+
+
+def test_a_conversation_with_a_server_ends_before_the_lease() -> None:
+    assert LIMIT_S * 1000 < LEASE_MS
 
 
 def test_an_outcome_for_a_mail_that_nobody_claimed_changes_nothing() -> None:
