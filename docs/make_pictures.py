@@ -17,6 +17,7 @@ _ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(_ROOT / "tests"), str(_ROOT / "benchmarks")]
 
 import typical  # noqa: E402
+from sitekeeper_collector.domain import tickets  # noqa: E402
 from sitekeeper_collector.ingest.messages import Inbound  # noqa: E402
 from sitekeeper_collector.ingest.pipeline import Ingest  # noqa: E402
 from sitekeeper_collector.store import sight, tables  # noqa: E402
@@ -24,8 +25,9 @@ from sitekeeper_collector.store.engine import Store, open_store  # noqa: E402
 from sitekeeper_collector.web.server import ConsoleServer  # noqa: E402
 from sitekeeper_protocol import codec, topics  # noqa: E402
 from sitekeeper_protocol.messages import Clock, Presence, Sample, Status  # noqa: E402
-from sitekeeper_protocol.vocabulary import Metric, Reason, Rung, State  # noqa: E402
+from sitekeeper_protocol.vocabulary import Grade, Kind, Metric, Party, Reason, Rung, State  # noqa: E402
 from support.browser import Browser, chromium  # noqa: E402
+from support.cases import DAY_MS, HOUR_MS, MINUTE_MS, Cases  # noqa: E402
 from support.wait import wait_until  # noqa: E402
 
 OUT = Path(__file__).parent / "pictures"
@@ -41,6 +43,15 @@ SITES = tuple(
 )
 NAMES_FAIL, PORTAL_FAILS, SILENT, SWITCHED_OFF, NEVER = 1, 7, (3, 5, 8), (9,), (11,)
 LONG_AGO_MS = 3_600_000
+PICTURES = (
+    ("overview", "", 820),
+    ("tickets", "tickets?state=all", 640),
+    ("ticket", "tickets/{line}", 900),
+    ("site", "sites/v002", 900),
+)
+SUSPECTED = 8
+FAULTY = 1
+"""The site whose ticket is shown."""
 
 
 def now_ms() -> int:
@@ -65,7 +76,7 @@ def messages() -> Iterator[Inbound]:
     for at in range(len(SITES)):
         if at in NEVER:
             continue
-        site, heard_ms = f"v{at + 1:03}", now_ms() - (LONG_AGO_MS if at in (*SILENT, *SWITCHED_OFF) else 0)
+        site, heard_ms = site_id(at), now_ms() - (LONG_AGO_MS if at in (*SILENT, *SWITCHED_OFF) else 0)
         taken = tuple(islice(typical.samples(random.Random(at)), 8))
         if at == NAMES_FAIL:
             taken = taken[:4] + tuple(failing(one, Rung.DNS, Reason.TIMEOUT) for one in taken[4:])
@@ -92,6 +103,8 @@ def county(folder: Path) -> Iterator[Store]:
             "access_node": f"OLT-{township[:2]}-{at % 3 // 2 + 1}",
             "line_number": f"QS{4400 + at * 37}",
             "account": f"0371{880100 + at * 13}",
+            "loid": f"LOID{77120 + at * 7}",
+            "line_phone": f"0371-555{2200 + at}",
             "contacts": "王芳 0371-5550101",
             "hours": "Mon-Fri 09:00-17:00",
             "added_ms": 1,
@@ -104,9 +117,52 @@ def county(folder: Path) -> Iterator[Store]:
             connection.execute(insert(tables.sites), rows)
             sight.beat(connection, now_ms())
         Ingest(store, wall_ms=now_ms, steady_ms=now_ms).process(list(messages()))
+        happened(Cases(store, now_ms()))
         yield store
     finally:
         store.close()
+
+
+def happened(county: Cases) -> None:
+    """What is wrong in the county, and how one site's week was."""
+    lead = county.open("v004", Kind.AREA_OUTAGE, party=Party.TELECOM, grade=Grade.INFERRED, ago_ms=42 * MINUTE_MS)
+    for site in ("v005", "v006"):
+        county.open(site, Kind.LINE_SUSPECTED, grade=Grade.INFERRED, ago_ms=41 * MINUTE_MS, parent=lead.number)
+    line = county.open(site_id(FAULTY), Kind.LINE_DOWN, ago_ms=3 * HOUR_MS)
+    county.fault(site_id(FAULTY), Kind.LINE_DOWN, ago_ms=3 * HOUR_MS, ticket=line.number)
+    county.take(line, tickets.acknowledge, by="王芳")
+    county.take(line, tickets.comment, by="王芳", text="已报电信，单号 DX20261125-0871，预计今天下午修复。")
+    county.open("v010", Kind.PORTAL_DOWN, ago_ms=50 * MINUTE_MS)
+    county.open("v003", Kind.MODEM_DOWN, ago_ms=95 * MINUTE_MS)
+    county.open("v001", Kind.DISK_FULL, ago_ms=26 * HOUR_MS)
+    old = county.open("v012", Kind.LINE_DOWN, ago_ms=30 * HOUR_MS)
+    county.take(old, tickets.recover, ended_ms=county.now_ms - 20 * HOUR_MS)
+    county.absent(site_id(SUSPECTED), suspected_ms=county.now_ms - 40 * MINUTE_MS, playing=True)
+    county.absent("v004")
+    county.absent("v006", ago_ms=2 * HOUR_MS)
+    _week(county, site_id(FAULTY))
+
+
+def _week(county: Cases, site: str) -> None:
+    today = county.now_ms - (county.now_ms + 8 * HOUR_MS) % DAY_MS
+    county.blind(today - 4 * DAY_MS + 13 * HOUR_MS, today - 4 * DAY_MS + 18 * HOUR_MS)
+    for back in range(6, 0, -1):
+        nine = today - back * DAY_MS + 9 * HOUR_MS
+        morning = [(nine, nine + 2 * HOUR_MS + back * 9 * MINUTE_MS, State.OK, None)]
+        fault = {5: Kind.LINE_DOWN, 3: Kind.PORTAL_DOWN, 2: Kind.GATEWAY_DOWN}.get(back)
+        if fault is not None:
+            start = morning[-1][1]
+            morning += [(start, start + 70 * MINUTE_MS, State.FAIL, fault)]
+            morning += [(start + 70 * MINUTE_MS, start + 4 * HOUR_MS, State.OK, None)]
+        county.record(site, morning, run=100 - back, goodbye=back % 2 == 0)
+        if back % 2:
+            county.absent(site, ago_ms=county.now_ms - morning[-1][1], to_ms=nine + DAY_MS, concluded_ms=nine + DAY_MS)
+    county.record(site, [(county.now_ms - 3 * HOUR_MS, county.now_ms, State.FAIL, Kind.LINE_DOWN)], run=200)
+
+
+def site_id(at: int) -> str:
+    """The id of the ``at``-th site."""
+    return f"v{at + 1:03}"
 
 
 def shoot(browser: Browser, console: ConsoleServer, language: str) -> None:
@@ -117,7 +173,7 @@ def shoot(browser: Browser, console: ConsoleServer, language: str) -> None:
     browser.type("input[name=password]", console.first_password)
     browser.click("form.login button")
     wait_until(lambda: browser.address == console.address, "signed in")
-    for name, path, height in (("overview", "", 680), ("site", "sites/v002", 720)):
+    for name, path, height in PICTURES:
         browser.resize(1100, height)
         browser.open(console.address + path)
         browser.picture(OUT / f"{name}-{language}.png")

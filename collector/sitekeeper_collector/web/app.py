@@ -20,7 +20,7 @@ from sitekeeper_collector.domain.rules import Rules
 from sitekeeper_collector.notify.view import CHINA_MIN
 from sitekeeper_collector.store.engine import Store
 from sitekeeper_collector.watch.desk import Desk
-from sitekeeper_collector.web import caught, overview, signing, sites, steps, tickets
+from sitekeeper_collector.web import caught, decoder, overview, signing, sites, steps, tickets
 from sitekeeper_collector.web.access import Console, Tries, signed_in
 from sitekeeper_collector.web.frame import context
 
@@ -42,7 +42,7 @@ _HEADERS = (
 )
 
 
-_PAGES = (overview, tickets, steps, sites, caught, signing)
+_PAGES = (overview, tickets, steps, sites, decoder, caught, signing)
 
 
 def create_app(

@@ -22,7 +22,7 @@ from sitekeeper_protocol.vocabulary import State
 AnyRequest = Request[Any, Any, Any]
 Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 _MARKS = {State.OK: "✓", State.DEGRADED: "!", State.FAIL: "✗", State.SILENT: "?", State.NOT_APPLICABLE: "–"}
-_NAV = (("/", "overview"), ("/tickets", "tickets"), ("/sites", "sites"))
+_NAV = (("/", "overview"), ("/tickets", "tickets"), ("/sites", "sites"), ("/decoder", "decoder"))
 _T = TypeVar("_T")
 
 

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
-from sitekeeper_collector.store import queries
+from sitekeeper_collector.store import evidence, queries
+from sitekeeper_collector.store.evidence import Absence
 from sitekeeper_collector.store.tables import absences, faults, heartbeat, site_state, sites, tickets
 from sitekeeper_collector.store.tickets import UNDONE
 from sitekeeper_collector.web.views import Facts, Standing, Trouble, standing
@@ -87,6 +88,12 @@ def site_details(connection: Connection, site: str, *, blind: bool, now_ms: int)
     names = ("county", "township", "access_node", "feeder", *_LINE, "hours", "contacts", "profile")
     fields = tuple((name, str(getattr(found, name))) for name in names if getattr(found, name))
     return SiteDetails(row, fields)
+
+
+def absence_of(connection: Connection, site: str, now_ms: int) -> Absence | None:
+    """The time that a site has not been heard for, if it lasts."""
+    lasting = [one for one in evidence.absences_between(connection, site, now_ms, now_ms) if one.to_ms is None]
+    return lasting[-1] if lasting else None
 
 
 def newest_samples(connection: Connection, site: str, most: int) -> list[queries.SampleRecord]:

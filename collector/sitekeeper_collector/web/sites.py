@@ -68,11 +68,10 @@ def _measured(connection: Connection, site: str) -> dict[str, object]:
 
 def _case(connection: Connection, site: str, now_ms: int) -> dict[str, object]:
     """What is wrong now, as far as it is known."""
-    absences = [one for one in evidence.absences_between(connection, site, now_ms, now_ms) if one.to_ms is None]
     return {
         "faults": [kept for kept in evidence.faults_since(connection, site, now_ms) if kept.episode.ended_ms is None],
         "tickets": casework.of_site(connection, site, _SHOWN_TICKETS),
-        "absence": absences[-1] if absences else None,
+        "absence": reading.absence_of(connection, site, now_ms),
     }
 
 
