@@ -181,6 +181,12 @@ class Collector(Process):
         db.close()
         return found
 
+    def change(self, statement: str, *arguments: object) -> None:
+        """Write to the database file, as another program may."""
+        with sqlite3.connect(self.database, timeout=20) as db:
+            db.execute(statement, arguments)
+        db.close()
+
     def stored(self, site: str) -> dict[Key, Taken]:
         """Every stored sample of a site. Fails if one is there twice."""
         rows = self.rows(
