@@ -25,6 +25,7 @@ from sitekeeper_agent.probes.runner import ProbeRunner
 from sitekeeper_agent.reporting import Sender, build, oldest_held
 from sitekeeper_agent.sampler import Look, Order, Sampler
 from sitekeeper_agent.spool import Limits, Spool
+from sitekeeper_agent.standing import Standing
 from sitekeeper_protocol import WIRE_VERSION, codec
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.messages import Event, Presence, Receipt, Result, ResultState, Sample, Status
@@ -185,7 +186,8 @@ class Agent:
         self._sample_ms = now.boottime_ms
         self._housekeeping_ms = now.boottime_ms
         self._trouble = ""
-        self._status = statusfile.StatusFile(Path(settings.state_dir), settings, self._run)
+        self._status = statusfile.StatusFile(Path(settings.state_dir), settings, self._run, self._boot)
+        self._standing = Standing()
         self._stopping: int | None = None
         self._restock()
 
@@ -271,7 +273,9 @@ class Agent:
             self._note(f"measuring failed: {measured.error}")
             self._keep(self._sampler.without_measurement(events))
         else:
-            self._keep(self._sampler.finish(measured.look, events))
+            sample = self._sampler.finish(measured.look, events)
+            self._standing = self._standing.judged(measured.look.verdict, sample.boottime_ms)
+            self._keep(sample)
 
     def _keep(self, sample: Sample) -> None:
         self._spool.append(sample)
@@ -280,14 +284,13 @@ class Agent:
         self._tell()
 
     def _tell(self) -> None:
-        look = self._sampler.last
         self._status.write(
             connected=self._up,
             trouble=self._trouble,
             held=self._courier.held,
             unconfirmed=self._courier.unconfirmed,
             spool=self._spool.stats(),
-            verdict=look.verdict if look else None,
+            standing=self._standing,
         )
 
     # --- the connection ------------------------------------------------------------------------------------------------
@@ -437,6 +440,7 @@ class Agent:
         for run, spans in settled.refused:
             self._spool.mark(run, spans, -max(1, receipt.server_time_ms))
         self._settle_drops(receipt)
+        self._standing = self._standing.receipted(receipt.tickets)
         self._status.receipted(receipt, now.wall_ms)
         self._tell()
 

@@ -3,6 +3,8 @@
 import unicodedata
 from collections.abc import Sequence
 
+from sitekeeper_agent import standing
+from sitekeeper_agent.standing import Fault
 from sitekeeper_protocol import texts
 from sitekeeper_protocol.ladder import Reading, Verdict
 from sitekeeper_protocol.texts import Lang
@@ -16,8 +18,28 @@ _HEADS: dict[Lang, tuple[str, ...]] = {
     "zh": ("路径", "环节", "状态", "毫秒", "丢包", "方法", "目标", "说明"),
 }
 _WORDS: dict[Lang, dict[str, str]] = {
-    "en": {"result": "Result", "fault": "Fault", "party": "Whose job", "grade": "How sure", "help": "What to try", "at": "at"},
-    "zh": {"result": "结果", "fault": "故障", "party": "责任方", "grade": "把握", "help": "可以先试", "at": "位于"},
+    "en": {
+        "result": "Result",
+        "fault": "Fault",
+        "party": "Whose job",
+        "grade": "How sure",
+        "help": "What to try",
+        "at": "at",
+        "report": "Reporting",
+        "site": "Site number",
+        "code": "8 digits",
+    },
+    "zh": {
+        "result": "结果",
+        "fault": "故障",
+        "party": "责任方",
+        "grade": "把握",
+        "help": "可以先试",
+        "at": "位于",
+        "report": "上报",
+        "site": "站点号",
+        "code": "8位数字",
+    },
 }
 _WELL: dict[Lang, dict[State, str]] = {
     "en": {
@@ -49,15 +71,21 @@ def render(readings: Sequence[Reading], verdict: Verdict, lang: Lang) -> str:
 
 def _row(reading: Reading, lang: Lang) -> tuple[str, ...]:
     return (
-        _plain(reading.path),
-        texts.rung(reading.rung, lang),
+        plain(reading.path),
+        _step(reading, lang),
         texts.state(reading.state, lang),
         "" if reading.rtt_ms is None else f"{reading.rtt_ms:.1f}",
         "" if reading.loss_ratio is None else f"{reading.loss_ratio:.0%}",
         "" if reading.method == Method.NONE else texts.method(reading.method, lang),
-        _plain(reading.target),
+        plain(reading.target),
         "" if reading.reason == Reason.NONE else texts.reason(reading.reason, lang),
     )
+
+
+def _step(reading: Reading, lang: Lang) -> str:
+    """The rung's name, with the number of the stream where there are several."""
+    name = texts.rung(reading.rung, lang)
+    return f"{name} {reading.label}" if reading.label.isdigit() else name
 
 
 def _summary(verdict: Verdict, lang: Lang) -> list[str]:
@@ -78,6 +106,17 @@ def _summary(verdict: Verdict, lang: Lang) -> list[str]:
     return shown
 
 
+def reporting(fault: Fault, site: str, phone: str, lang: Lang) -> list[str]:
+    """Whether the fault is reported, and what to read out by phone if it is not."""
+    words = _WORDS[lang]
+    lines = [
+        (words["report"], standing.sentence(fault, phone, lang)),
+        (words["site"], site),
+        (words["code"], standing.code(fault, site)),
+    ]
+    return ["", *table([(f"{label}:", plain(text)) for label, text in lines])]
+
+
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines with aligned columns; numbers stand to the right, and columns that are empty below the head are left out."""
     kept = [at for at in range(len(rows[0])) if len(rows) == 1 or any(row[at] for row in rows[1:])]
@@ -95,6 +134,6 @@ def width(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """``text`` without what could steer a terminal: names and targets may come from outside."""
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -9,6 +9,8 @@ from sitekeeper_agent import __version__
 
 if TYPE_CHECKING:
     from sitekeeper_agent.config import Settings
+    from sitekeeper_agent.standing import Fault
+    from sitekeeper_protocol.ladder import Verdict
 
 EXIT_USAGE, EXIT_TROUBLE = 64, 70
 _EXITS = """exit codes
@@ -91,8 +93,29 @@ def _check(settings: "Settings", options: argparse.Namespace) -> int:
 
         print(json.dumps(codec.to_builtins(found.verdict), ensure_ascii=False, indent=1))
     else:
-        print(checkview.render(found.readings, found.verdict, options.lang or settings.language), end="")
+        lang = options.lang or settings.language
+        print(checkview.render(found.readings, found.verdict, lang), end="")
+        fault = _fault_of_check(settings, found.verdict)
+        if fault is not None:
+            print("\n".join(checkview.reporting(fault, settings.site, settings.phone, lang)))
     return checkview.exit_code(found.verdict)
+
+
+def _fault_of_check(settings: "Settings", verdict: "Verdict") -> "Fault | None":
+    """What one look found, with what the running agent knows besides if it sees the same."""
+    from sitekeeper_agent import platform, statusfile
+    from sitekeeper_agent.standing import Fault
+    from sitekeeper_protocol.vocabulary import State
+
+    if verdict.state != State.FAIL:
+        return None
+    told = statusfile.read(Path(settings.state_dir))
+    if told is None or not statusfile.running(told, settings, platform.wall_ms()):
+        return Fault(verdict.kind, verdict.rung, None, (), connected=False)
+    known = statusfile.fault(told, boot=platform.boot_id(), boottime_ms=platform.boottime_ms())
+    if known is not None and (known.kind, known.rung) == (verdict.kind, verdict.rung):
+        return known
+    return Fault(verdict.kind, verdict.rung, None, (), connected=bool(told["connected"]))
 
 
 def _kept_baseline(state: Path) -> bytes | None:
@@ -112,25 +135,37 @@ def _kept_baseline(state: Path) -> bytes | None:
 
 
 def _status(settings: "Settings", options: argparse.Namespace) -> int:
-    from sitekeeper_agent import platform, statusfile
+    from sitekeeper_agent import platform, standing, statusfile
 
     told = statusfile.read(Path(settings.state_dir))
     age_s = (platform.wall_ms() - int(told["wall_ms"])) / 1000 if told else None
-    running = age_s is not None and age_s < 3 * settings.sample_interval_s + 60
+    running = told is not None and statusfile.running(told, settings, platform.wall_ms())
+    fault = statusfile.fault(told, boot=platform.boot_id(), boottime_ms=platform.boottime_ms()) if told and running else None
     if options.json:
         import json
 
-        print(json.dumps((told or {}) | {"running": running}, ensure_ascii=False, indent=1))
+        digits = standing.code(fault, settings.site).replace(" ", "") if fault else None
+        print(json.dumps((told or {}) | {"running": running, "code": digits}, ensure_ascii=False, indent=1))
     elif told is None:
         print(f"No agent has run with {settings.state_dir} yet.")
     else:
-        print("\n".join(_lines(told, running, age_s or 0.0)))
+        reporting = []
+        if fault:
+            said = standing.sentence(fault, settings.phone, settings.language)
+            reporting = [("reporting", said), ("8 digits", standing.code(fault, settings.site))]
+        print("\n".join(_lines([*_rows(told, running, age_s or 0.0), *reporting])))
     if not running or told is None:
         return 3
     return 0 if told["connected"] else 1
 
 
-def _lines(told: dict[str, Any], running: bool, age_s: float) -> list[str]:
+def _lines(rows: list[tuple[str, str]]) -> list[str]:
+    from sitekeeper_agent.checkview import plain
+
+    return [f"{name:14}{plain(text)}" for name, text in rows]
+
+
+def _rows(told: dict[str, Any], running: bool, age_s: float) -> list[tuple[str, str]]:
     from datetime import UTC, datetime
 
     def moment(wall_ms: int | None) -> str:
@@ -139,7 +174,7 @@ def _lines(told: dict[str, Any], running: bool, age_s: float) -> list[str]:
         return datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
     verdict = " ".join(str(part) for part in (told["verdict"], told["kind"] or told["rung"]) if part)
-    rows = [
+    return [
         ("site", told["site"]),
         ("agent", f"{'running' if running else 'not running'}, run {told['run']}, last sample {age_s:.0f} s ago"),
         ("broker", f"{told['broker']}, {'connected' if told['connected'] else told['trouble'] or 'not connected'}"),
@@ -149,4 +184,3 @@ def _lines(told: dict[str, Any], running: bool, age_s: float) -> list[str]:
         ("last receipt", moment(told["receipt_wall_ms"])),
         ("tickets", ", ".join(told["tickets"]) or "none"),
     ]
-    return [f"{name:14}{text}" for name, text in rows]

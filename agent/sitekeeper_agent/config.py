@@ -18,6 +18,7 @@ DEFAULT_STATE_DIR = "/var/lib/sitekeeper-agent"
 _Port = Annotated[int, Meta(ge=1, le=65535)]
 _Seconds = Annotated[int, Meta(ge=1, le=86400)]
 _LongText = Annotated[str, Meta(min_length=1, max_length=500)]
+_Address = Annotated[str, Meta(min_length=1, max_length=2000)]
 
 
 class Tls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,7 +67,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     portal: _LongText
     state_dir: _LongText = DEFAULT_STATE_DIR
     language: Literal["zh", "en"] = "zh"
+    phone: Annotated[str, Meta(max_length=40)] = ""
     anchors: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
+    media: Annotated[tuple[_Address, ...], Meta(max_length=8)] = ()
+    media_interval_s: _Seconds = 300
     sample_interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 60
     report_interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 300
     probe_timeout_s: Annotated[int, Meta(ge=1, le=120)] = 10
@@ -153,15 +157,29 @@ def _check_host(settings: Settings) -> None:
 
 
 def _check_portal(settings: Settings) -> None:
-    match = _URL.fullmatch(settings.portal)
-    if match is None or (match[3] and not 1 <= int(match[3]) <= 65535):
+    if not _is_web_address(settings.portal):
         raise Fault("portal", f"{settings.portal[:60]!r} is no web address; write for example https://portal.example.org/")
+
+
+def _check_media(settings: Settings) -> None:
+    for at, stream in enumerate(settings.media, 1):
+        if not _is_web_address(stream):
+            # What follows the question mark may be a key.
+            shown = stream.partition("?")[0][:60]
+            raise Fault("media", f"item {at}, {shown!r}, is no web address; write for example http://tv.example.org/live.m3u8")
+    if len(set(settings.media)) < len(settings.media):
+        raise Fault("media", "one stream stands here twice; keep one of them")
 
 
 def _check_anchors(settings: Settings) -> None:
     for anchor in settings.anchors:
         if not _is_address(anchor):
             raise Fault("anchors", f"{anchor[:60]!r} is no IP address; an anchor must not need a name service")
+
+
+def _check_phone(settings: Settings) -> None:
+    if not settings.phone.isprintable() or settings.phone != settings.phone.strip():
+        raise Fault("phone", f"{settings.phone!r} can't be shown in a sentence; write for example 0851-2345678")
 
 
 def _check_intervals(settings: Settings) -> None:
@@ -189,10 +207,17 @@ _CHECKS: tuple[Callable[[Settings], None], ...] = (
     _check_ids,
     _check_host,
     _check_portal,
+    _check_media,
     _check_anchors,
+    _check_phone,
     _check_intervals,
     _check_paths,
 )
+
+
+def _is_web_address(text: str) -> bool:
+    match = _URL.fullmatch(text)
+    return match is not None and (not match[3] or 1 <= int(match[3]) <= 65535)
 
 
 def _is_address(text: str) -> bool:

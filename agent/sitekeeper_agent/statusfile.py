@@ -7,8 +7,9 @@ from typing import Any
 from sitekeeper_agent import platform
 from sitekeeper_agent.config import Settings
 from sitekeeper_agent.spool import SpoolStats
-from sitekeeper_protocol.ladder import Verdict
+from sitekeeper_agent.standing import Fault, Standing
 from sitekeeper_protocol.messages import Receipt
+from sitekeeper_protocol.vocabulary import Kind, Rung
 
 FILE_NAME = "status.json"
 
@@ -16,11 +17,12 @@ FILE_NAME = "status.json"
 class StatusFile:
     """The file of one running agent. A disk that takes nothing costs the file, not the agent."""
 
-    def __init__(self, folder: Path, settings: Settings, run: int) -> None:
+    def __init__(self, folder: Path, settings: Settings, run: int, boot: int) -> None:
         self._path = folder / FILE_NAME
         self._known: dict[str, Any] = {
             "site": settings.site,
             "run": f"{run:016x}",
+            "boot": f"{boot:016x}",
             "broker": f"{settings.broker.host}:{settings.broker.port}",
             "receipt_wall_ms": None,
             "tickets": [],
@@ -31,9 +33,10 @@ class StatusFile:
         self._known |= {"receipt_wall_ms": wall_ms, "tickets": list(receipt.tickets)}
 
     def write(
-        self, *, connected: bool, trouble: str, held: int, unconfirmed: int, spool: SpoolStats, verdict: Verdict | None
+        self, *, connected: bool, trouble: str, held: int, unconfirmed: int, spool: SpoolStats, standing: Standing
     ) -> None:
         """Replace the file."""
+        verdict = standing.verdict
         told = self._known | {
             "wall_ms": platform.wall_ms(),
             "connected": connected,
@@ -45,6 +48,8 @@ class StatusFile:
             "verdict": verdict.state.name.lower() if verdict else None,
             "rung": verdict.rung.name.lower() if verdict and verdict.rung else None,
             "kind": verdict.kind.value if verdict and verdict.kind else None,
+            "since_boottime_ms": standing.since_ms if verdict else None,
+            "reported": list(standing.numbers),
         }
         staged = self._path.with_suffix(".new")
         try:
@@ -63,3 +68,24 @@ def read(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return told if isinstance(told, dict) else None
+
+
+def running(told: dict[str, Any], settings: Settings, wall_ms: int) -> bool:
+    """Whether the agent that wrote ``told`` can still be alive at ``wall_ms``."""
+    return (wall_ms - int(told["wall_ms"])) / 1000 < 3 * settings.sample_interval_s + 60
+
+
+def fault(told: dict[str, Any], *, boot: int, boottime_ms: int) -> Fault | None:
+    """The fault that a running agent sees, or ``None``. How long it lasts comes from the boot time, whatever the wall clock."""
+    if told.get("verdict") != "fail":
+        return None
+    kind = next((kind for kind in Kind if kind == told.get("kind")), None)
+    rung = next((rung for rung in Rung if rung.name.lower() == told.get("rung")), None)
+    since_ms = told.get("since_boottime_ms") if told.get("boot") == f"{boot:016x}" else None
+    return Fault(
+        kind=kind,
+        rung=rung,
+        minutes=None if since_ms is None else max(0, boottime_ms - int(since_ms)) // 60_000,
+        numbers=tuple(told.get("reported", ())),
+        connected=bool(told["connected"]),
+    )
