@@ -97,6 +97,7 @@ FACTS: dict[str, Pair] = {
     "stream": ("视频地址", "Stream"),
     "status": ("HTTP状态", "HTTP status"),
     "members": ("受影响站点", "Sites"),
+    "phone_code": ("电话代码", "Phone code"),
     "not_answering": ("没有应答", "Not answering"),
 }
 """What detection calls the facts of a ticket's evidence."""

@@ -26,7 +26,7 @@ _MOST_CHOICES = 12
 
 
 class Asked(NamedTuple):
-    """What is to be decoded, and what came of it. ``choices``: where the site is not clear; ``error``: where the digits aren't."""
+    """What is to be decoded. ``choices``: where the site is not clear; ``error``: where the digits are not."""
 
     site: str
     code: str
