@@ -10,7 +10,7 @@ from sitekeeper_collector.config import Mail as MailSettings
 from sitekeeper_collector.notify import mail as letters
 from sitekeeper_collector.notify import outbox, smtp
 from sitekeeper_collector.notify.outbox import Row, Settled
-from sitekeeper_collector.notify.smtp import Outcome, Refused
+from sitekeeper_collector.notify.smtp import Outcome, Refused, Retry
 from sitekeeper_collector.store import outbox as stored
 from sitekeeper_collector.store.engine import Store
 from sitekeeper_collector.store.errors import StoreUnavailable
@@ -82,7 +82,11 @@ class Postman:
             message = letters.compose(letters.render(mail.view, mail.lang), self._envelope(mail))
         except letters.MailError as err:
             return Refused(str(err))
-        return smtp.send(self._smtp, message)
+        except Exception as err:  # noqa: BLE001 - one mail that can't be put together must not hold up the others
+            _log.exception("the mail %s/%d can't be put together", mail.row.thread, mail.row.number)
+            return Retry(f"it can't be put together: {type(err).__name__}")
+        # Shorter than the lease, so that nobody else takes a mail that is still on its way.
+        return smtp.send(self._smtp, message, limit_s=min(smtp.LIMIT_S, 0.8 * self._settings.lease_s))
 
     def _envelope(self, mail: Mail) -> letters.Envelope:
         settings = self._settings

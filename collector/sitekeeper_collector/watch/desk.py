@@ -110,6 +110,7 @@ class Desk:
             answering=Answering(mail=bool(self._mail.reply_to) and notice.event not in _CALM, phone=self._mail.phone),
             follows=notice.number > 0,
             subject_kind=None if first is None else first.subject_kind or first.kind,
+            subject_name="" if first is None else first.subject_name or first.area or first.site_name,
             utc_offset_min=self._utc_offset_min,
         )
 
