@@ -66,6 +66,14 @@ BAD = {
         GOOD.replace('"0417"', "417"),
         "{file}:1: site: must be text, but this is a whole number ('417'); put it in quotes",
     ),
+    "phone-as-number": (
+        GOOD + "phone: 8512345\n",
+        "{file}:6: phone: must be text, but this is a whole number ('8512345'); put it in quotes",
+    ),
+    "phone-over-lines": (
+        GOOD + 'phone: "0851\\n1234"\n',
+        "{file}:6: phone: '0851\\n1234' can't be shown in a sentence; write for example 0851-2345678",
+    ),
     "slash-in-site": (
         GOOD.replace('"0417"', "a/b"),
         "{file}:1: site: the site id 'a/b' is not usable: 1 to 48 of A-Z a-z 0-9 . _ -, beginning with a letter or digit",

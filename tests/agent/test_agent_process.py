@@ -23,17 +23,21 @@ from sitekeeper_protocol.messages import (
     PowerEvent,
     PowerEventRecord,
     Presence,
+    Receipt,
     RemoteConfig,
     Report,
     ResultState,
     VerdictEvent,
 )
+from sitekeeper_protocol.sitecode import Lasting, decode
 from sitekeeper_protocol.topics import Leaf
+from sitekeeper_protocol.vocabulary import Kind
 from support.brokers import Broker, TlsFiles, amqtt_broker, mosquitto
 from support.county import County, county_at
 from support.ports import free_port
 from support.rig import Agent, Rig, rig
 from support.wait import wait_until
+from support.web_servers import answering, serve
 
 SITE = "0417"
 CLI = str(Path(sys.executable).parent / "sitekeeper-agent")
@@ -477,6 +481,49 @@ def test_status_tells_what_the_agent_does_by_text_and_exit_code(lab: Rig, county
     asked = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60)
     assert json.loads(asked.stdout)["connected"] is True
     assert (agent.state / "status.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_fault_is_called_reported_only_with_its_number_and_has_its_digits_meanwhile(lab: Rig, county: County) -> None:
+    page = {"status": "200 OK"}
+    with serve(lambda connection: answering(page["status"])(connection)) as port:
+        portal = f"http://127.0.0.1:{port}/"
+        agent = lab.agent(SITE, portal=portal, language="en", phone="0851-1234", report_interval_s=0.5)
+        county.tickets = ["T-1"]
+        agent.start()
+        wait_until(lambda: told(agent).get("verdict") == "ok" and told(agent)["tickets"], f"all is well\n{agent.log()}")
+        assert "8 digits" not in run_cli("status", agent)
+        page["status"] = "503 Service Unavailable"
+        wait_until(lambda: told(agent).get("kind") == "portal_down", "the portal is down")
+
+        shown = run_cli("status", agent)
+        assert "No ticket number has come yet. If it is urgent, call 0851-1234" in shown, "T-1 was open before"
+        digits = shown.split("8 digits")[-1].strip()
+        code = decode(digits, SITE)
+        assert (code.kind, code.lasting) == (Kind.PORTAL_DOWN, Lasting.UNDER_5_MIN)
+        looked = run_cli("check", agent)
+        assert "No ticket number has come yet." in looked and digits in looked
+        asked = json.loads(run_cli("status", agent, "--json"))
+        assert (asked["code"], asked["reported"]) == (digits.replace(" ", ""), [])
+
+        county.tickets = ["T-1", "T-2"]
+        county.send(SITE, Leaf.RECEIPT, encode(Receipt(1, county.epoch, 0, 0, county.server_ms(), tickets=county.tickets)))
+        wait_until(lambda: told(agent).get("reported") == ["T-2"], "its ticket is known")
+        assert "Reported, number T-2." in run_cli("status", agent)
+        assert "Reported, number T-2." in run_cli("check", agent)
+
+        agent.kill()
+        agent.write_config(port=free_port(), portal=portal, settings={"language": "en"})
+        agent.start()
+        wait_until(lambda: told(agent).get("kind") == "portal_down" and told(agent)["reported"] == [], "a run without a broker")
+        sentence = "This can't be sent at the moment. Call the county technician and read out the site number"
+        assert sentence in run_cli("status", agent) and sentence in run_cli("check", agent)
+
+
+def run_cli(command: str, agent: Agent, *options: str) -> str:
+    """What a command prints to the person at the site."""
+    done = subprocess.run([CLI, command, "--config", str(agent.config), *options], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    return done.stdout
 
 
 def test_a_damaged_spool_is_no_crash_loop(lab: Rig, county: County) -> None:

@@ -26,6 +26,7 @@ class County:
         self.client = client
         self.epoch = 7
         self.answering = True
+        self.tickets: list[str] = []
         self.server_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
         self.reports: list[Report] = []
         self.statuses: list[Status] = []
@@ -85,7 +86,9 @@ class County:
         complete = connection not in self._connections
         if self.answering and (complete or header.wants_receipt):
             self._connections.add(connection)
-            receipt = Receipt(1, self.epoch, header.run, header.number, self.server_ms(), self._told(), True)
+            receipt = Receipt(
+                1, self.epoch, header.run, header.number, self.server_ms(), self._told(), True, tickets=self.tickets
+            )
             self.client.publish(topics.topic(address.area, address.site, Leaf.RECEIPT), codec.encode(receipt))
 
     def _told(self) -> list[RunReceipt]:
