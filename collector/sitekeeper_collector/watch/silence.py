@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, func, select
 
 from sitekeeper_collector.domain import absence as judging
@@ -280,13 +281,14 @@ class Silences:
                 self._open_one(connection, one, now_ms)
         for of_node in groups.values():
             lead = self._lead(connection, of_node)
-            number = lead or self._desk.number(connection, now_ms)
-            followers = of_node if lead else of_node[1:]
-            for one in followers:
-                self._open_one(connection, one, now_ms, parent=number)
+            first = next((one for one in of_node if one.absence.ticket), of_node[0])
+            number = lead or first.absence.ticket or self._desk.number(connection, now_ms)
+            for one in of_node:
+                if lead or one is not first:
+                    self._open_one(connection, one, now_ms, parent=number)
             if not lead:
                 # Last, so that its mail can name the others.
-                self._open_one(connection, of_node[0], now_ms, number=number)
+                self._open_one(connection, first, now_ms, number=number)
 
     def _lead(self, connection: Connection, of_node: Sequence[_Wanted]) -> str:
         """The number of the ticket that leads this access node's already; empty: there is none."""
@@ -311,7 +313,8 @@ class Silences:
             ticket = stored.find(connection, absence.ticket)
             if ticket is None or ticket.state not in _UNDONE:
                 return
-            change = tickets.amend(ticket, fault, now_ms=now_ms)
+            # With a parent it owes no mail to the new party: the lead's tells it.
+            change = tickets.amend(replace(ticket, parent=parent), fault, now_ms=now_ms)
         else:
             number = number or self._desk.number(connection, now_ms)
             change = tickets.open_from(fault, number=number, site=absence.site, now_ms=now_ms, parent=parent)
