@@ -103,6 +103,7 @@ CASES: dict[str, Pair] = {
         "点一下，全选，复制到运营商的系统；不超过 120 个字。",
         "Click it, select all, copy it into the carrier's own system. At most 120 characters.",
     ),
+    "n_sites": ("{count} 个站点", "{count} sites"),
     "explains": ("同一原因的 {count} 张工单", "{count} tickets of the same cause"),
     "rests_on": ("依据", "What it rests on"),
     "no_evidence": ("没有测量依据。", "Nothing was measured for it."),
@@ -127,7 +128,7 @@ CASES: dict[str, Pair] = {
     "mail_refused": ("被拒收", "Refused"),
     "mail_given_up": ("多次失败，已放弃", "Given up"),
     "as_text": ("纯文本", "As plain text"),
-    "caught": ("邮件箱", "Caught mails"),
+    "caught": ("邮件箱", "Mails"),
     "caught_more": (
         "演示用的邮件服务器把邮件收在这里，不会发到外面。",
         "The mail server of the demonstration keeps the mails here and sends none of them out.",

@@ -120,6 +120,7 @@ def _values(request: AnyRequest, number: str) -> dict[str, object]:
         return {
             "ticket": ticket,
             "site_name": view.site_name,
+            "area": view.area,
             "place": place,
             "ladders": views.by_path(ticket.evidence.readings),
             "findings": [finding(name, value, view, lang) for name, value in ticket.evidence.facts],
