@@ -53,7 +53,7 @@ class Look(NamedTuple):
 
 
 def context_of(settings: Settings, clock: ServerClock | None, now: Now) -> Context:
-    """What the probes are told. Raises ``SettingsError`` for a portal that can't be one."""
+    """What the probes are told. Raises ``SettingsError`` for a web address that can't be one."""
     tls = settings.broker.encryption
     return Context(
         portal=parse_portal(settings.portal),
@@ -62,11 +62,14 @@ def context_of(settings: Settings, clock: ServerClock | None, now: Now) -> Conte
         ca_file=(tls.ca_file if tls else None) or "",
         state_dir=settings.state_dir,
         wall_offset_ms=0 if clock is None else clock.server_ms(now.boottime_ms) - now.wall_ms,
+        media=tuple(parse_portal(stream) for stream in settings.media),
+        media_interval_s=settings.media_interval_s,
     )
 
 
 def look(runner: ProbeRunner, context: Context, baseline: Baseline, before: Verdict | None) -> Look:
     """A round of probes; if it says that something has just failed, a second one, so that one lost packet is no event."""
+    context = context._replace(proven=baseline.proven)
     found = _round(runner, context)
     verdict = _verdict(found, baseline)
     if verdict.state == State.FAIL and (before is None or verdict.essence != before.essence):

@@ -75,6 +75,8 @@ class Reason(IntEnum):
     PROBE_ERROR = 30
     NOT_CONFIGURED = 31
     SLOW = 32
+    STREAM_STALLED = 33
+    """The playlist of a live stream is served, but nothing new is added to it."""
 
 
 @unique
@@ -290,9 +292,12 @@ class Metric(IntEnum):
     VERDICT_PARTY = 48
     VERDICT_GRADE = 49
     PLAYING = 50
+    MEDIA_STARTUP_MS = 60
+    MEDIA_STATUS = 61
 
 
 _RUNG = "path/rung, e.g. ipv4/dns"
+_STREAM = "number of the stream"
 _MIB, _KIB = 1048576.0, 1024.0
 METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
     {
@@ -329,6 +334,8 @@ METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
         Metric.VERDICT_PARTY: MetricFacts("party", 1, "", "whose job the verdict says it is; absent with the kind"),
         Metric.VERDICT_GRADE: MetricFacts("grade", 1, "", "how sure the verdict is; absent with the kind"),
         Metric.PLAYING: MetricFacts("1", 1, "", "streams that are being played; absent where no player is watched"),
+        Metric.MEDIA_STARTUP_MS: MetricFacts("ms", 1, _STREAM, "media: from the start to enough bytes for a player to begin"),
+        Metric.MEDIA_STATUS: MetricFacts("HTTP status", 1, _STREAM, "media: status code of the last answer"),
     }
 )
 

@@ -94,6 +94,24 @@ BAD = {
         GOOD + "anchors: [1.2.3.4, dns.example]\n",
         "{file}:6: anchors: 'dns.example' is no IP address; an anchor must not need a name service",
     ),
+    "stream-without-scheme": (
+        GOOD + "media:\n  - http://tv.example/live.m3u8\n  - rtsp://tv.example/live?key=secret\n",
+        "{file}:6: media: item 2, 'rtsp://tv.example/live', is no web address; "
+        "write for example http://tv.example.org/live.m3u8",
+    ),
+    "stream-with-password": (
+        GOOD + "media: ['http://me:pw@tv.example/']\n",
+        "{file}:6: media: item 1, 'http://me:pw@tv.example/', is no web address; "
+        "write for example http://tv.example.org/live.m3u8",
+    ),
+    "stream-twice": (
+        GOOD + "media: [http://tv/a.ts, http://tv/a.ts]\n",
+        "{file}:6: media: one stream stands here twice; keep one of them",
+    ),
+    "too-many-streams": (
+        GOOD + "media: [" + ", ".join(f"http://tv/{at}" for at in range(9)) + "]\n",
+        "{file}:6: media: must be a list of length <= 8",
+    ),
     "report-before-sample": (
         GOOD + "report_interval_s: 30\n",
         "{file}:6: report_interval_s: 30.0 is less than sample_interval_s, 60; make it at least that",

@@ -54,6 +54,23 @@ def test_without_a_fault_no_party_and_no_help_is_named() -> None:
     assert "Whose job" not in text and "What to try" not in text
 
 
+@pytest.mark.parametrize(
+    ("lang", "names"), [("en", ["media", "media 1", "media 2"]), ("zh", ["视频播放", "视频播放 1", "视频播放 2"])]
+)
+def test_each_of_several_streams_has_its_row(lang: Lang, names: list[str]) -> None:
+    streams = [
+        Reading(rung=Rung.MEDIA, path="ipv4", state=State.FAIL, reason=Reason.STREAM_STALLED, method=Method.HTTP, label=label)
+        for label in ("", "1", "2")
+    ]
+    proven = Baseline(proven=PROVEN.proven | {("ipv4#1", Rung.MEDIA)}, portal_path="ipv4")
+    readings = [reading(Rung.PORTAL), *streams]
+    text = render(judge(readings, proven), diagnose(readings, proven), lang)
+    rows = [line.split("  ") for line in text.splitlines()[2:5]]
+    assert [row[1].strip() for row in rows] == names
+    assert {"en": "the live stream no longer moves", "zh": "直播流不再更新"}[lang] in text
+    assert {"en": "media source down", "zh": "视频源故障"}[lang] in text
+
+
 def test_nothing_measured_is_no_verdict() -> None:
     text = render([], diagnose([], PROVEN), "en")
     assert "can't tell" in text

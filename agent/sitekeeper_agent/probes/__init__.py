@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sitekeeper_agent.probes import address, dns, gateway, host, isp, link, portal
+from sitekeeper_agent.probes import address, dns, gateway, host, isp, link, media, portal
 from sitekeeper_agent.probes.dns import resolver
 from sitekeeper_agent.probes.probe import Context, Findings, Portal, Probe, network_identity, parse_portal, paths
 from sitekeeper_protocol.vocabulary import Rung
@@ -17,6 +17,7 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
         "isp": isp.probe,
         "dns": dns.probe,
         "portal": portal.probe,
+        "media": media.probe,
     }
 )
 

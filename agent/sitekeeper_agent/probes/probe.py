@@ -11,7 +11,7 @@ from sitekeeper_agent.platform import HERE, Family, Roots, default_route
 from sitekeeper_protocol.ladder import Reading
 from sitekeeper_protocol.messages import Scalar, SeriesKey
 from sitekeeper_protocol.settings import SettingsError
-from sitekeeper_protocol.vocabulary import Reason
+from sitekeeper_protocol.vocabulary import Reason, Rung
 
 MAX_TARGET = 64
 """Characters of a reading's target that the wire takes."""
@@ -41,7 +41,8 @@ class Context(NamedTuple):
 
     ``deadline`` is an instant of ``time.monotonic()``. ``expected_addresses`` is the commissioned answer to the portal's name
     (addresses or networks such as ``10.0.0.0/8``), ``expected_text`` stands in its page, ``redirect_hosts`` are hosts that it
-    may send visitors to. ``wall_offset_ms`` is server time minus this machine's clock, as far as known.
+    may send visitors to. ``wall_offset_ms`` is server time minus this machine's clock, as far as known. ``media`` are streams,
+    looked at as a player would every ``media_interval_s``. ``proven`` is what has succeeded here (``Baseline.proven``).
     """
 
     portal: Portal
@@ -57,6 +58,9 @@ class Context(NamedTuple):
     before: Mapping[str, int] = _NOTHING
     roots: Roots = HERE
     dns_port: int = 53
+    media: tuple[Portal, ...] = ()
+    media_interval_s: int = 300
+    proven: frozenset[tuple[str, Rung]] = frozenset()
 
     @property
     def left_s(self) -> float:
@@ -173,7 +177,7 @@ def _host_port(authority: str, url: str) -> tuple[str, int]:
         host, _, port = authority.partition(":")
         host, bad = _ascii(host.rstrip(".").lower()), False
         bad = not host or len(host) > 253 or any(not 1 <= len(label) <= 63 for label in host.split("."))
-    if bad or (port and not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535)):
+    if bad or (port and not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535)):
         raise SettingsError(f"{url[:80]!r}: host or port can't be right")
     return host, int(port or 0)
 

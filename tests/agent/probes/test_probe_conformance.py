@@ -40,6 +40,16 @@ def contexts(folder: Path) -> dict[str, Context]:
         "a name that DNS can't carry": plain._replace(portal=Portal("http", "x" * 300, 80), roots=refusing),
         "text outside of ASCII": plain._replace(portal=Portal("https", "学习。cn", 443, "/课"), roots=refusing),
         "an impossible port": plain._replace(portal=Portal("http", "127.0.0.1", 70_000)),
+        "streams": plain._replace(
+            media=(
+                Portal("http", "127.0.0.1", 9, "/" + "x" * 5000),
+                Portal("https", "学习。cn", 443, "/课"),
+                Portal("http", "x" * 300, 70_000),
+                Portal("http", "::1%nowhere", 80),
+            ),
+            roots=refusing,
+            dns_port=1,
+        ),
         "counters that make no sense": plain._replace(before={"cpu_all_ms": 10**18, "x": -1, "received ": 0, " ": 0}),
     }
 
@@ -54,6 +64,7 @@ CASES = (
     "a name that DNS can't carry",
     "text outside of ASCII",
     "an impossible port",
+    "streams",
     "counters that make no sense",
 )
 
