@@ -31,10 +31,14 @@ class Why(StrEnum):
 
 
 class Decision(NamedTuple):
-    """What to do about a silence: open a ticket of ``kind``, or nothing (``None``) for now."""
+    """What to do about a silence: open a ticket of ``kind``, or nothing (``None``) for now.
+
+    Before ``again_ms`` time alone can't change it.
+    """
 
     kind: Kind | None
     why: Why
+    again_ms: int = 0
 
 
 class Neighbours(NamedTuple):
@@ -49,7 +53,11 @@ class Neighbours(NamedTuple):
 
 
 class Silent(NamedTuple):
-    """What is known of a site's silence. ``lost_ms`` is its last live contact; ``blind_ms`` how long we heard nothing since."""
+    """What is known of a site's silence. ``lost_ms`` is its last live contact; ``blind_ms`` how long we heard nothing since.
+
+    ``lessons``: those of the site that are held, or have just been held, at ``lost_ms``. ``heard_by_ms``: when a site that is
+    there would have been heard again after our latest blindness (0: there was none).
+    """
 
     lost_ms: int
     playing: bool
@@ -57,6 +65,7 @@ class Silent(NamedTuple):
     week: Week
     neighbours: Neighbours
     blind_ms: int = 0
+    heard_by_ms: int = 0
 
 
 def due_ms(last_live_ms: int, promised_ms: int, blind_until_ms: int, silence: Silence) -> int:
@@ -71,33 +80,50 @@ def due_ms(last_live_ms: int, promised_ms: int, blind_until_ms: int, silence: Si
     return due + silence.grace_s * 1000
 
 
+def cuts_off(silent: Silent, silence: Silence, utc_offset_min: int) -> bool:
+    """Whether a class or a play was cut off: not at the end of a class or of opening, when PCs are switched off at the wall."""
+    end_ms = silence.end_of_class_s * 1000
+    if calendars.cut_off(silent.lessons, silent.lost_ms, end_ms) is not None:
+        return True
+    return silent.playing and not _at_the_end(silent, end_ms, utc_offset_min)
+
+
 def judge(silent: Silent, rules: Rules, utc_offset_min: int, now_ms: int) -> Decision:
     """What is to be done now about a silence that goes on."""
-    silence, lost_ms = rules.silence, silent.lost_ms
-    lasted_ms = now_ms - lost_ms - silent.blind_ms
-    end_ms = silence.end_of_class_s * 1000
-    lesson = calendars.cut_off(silent.lessons, lost_ms, end_ms)
-    in_a_class = any(on.from_ms <= lost_ms < on.to_ms for on in silent.lessons)
-    if lesson is not None or (silent.playing and not in_a_class):
-        return _cut_off(silent, rules, lasted_ms)
-    if in_a_class or calendars.near_closing(silent.week, lost_ms, end_ms, utc_offset_min):
-        calm = Why.END_OF_CLASS
+    if cuts_off(silent, rules.silence, utc_offset_min):
+        decision = _cut_off(silent, rules, now_ms)
     else:
-        calm = Why.NOT_YET
-    missed_ms = calendars.open_ms(silent.week, lost_ms, now_ms, utc_offset_min) - silent.blind_ms
-    if any(silent.week) and missed_ms >= silence.open_hours_s * 1000:
-        return Decision(Kind.SITE_DARK, Why.OPEN_HOURS)
-    if now_ms - silent.blind_ms >= calendars.working_days_later(lost_ms, silence.working_days, utc_offset_min):
-        return Decision(Kind.SITE_DARK, Why.WORKING_DAYS)
-    return Decision(None, calm)
+        decision = _missed(silent, rules.silence, utc_offset_min, now_ms)
+    if decision.kind is not None and now_ms < silent.heard_by_ms:
+        return Decision(None, Why.SOON, silent.heard_by_ms)
+    return decision
 
 
-def _cut_off(silent: Silent, rules: Rules, lasted_ms: int) -> Decision:
+def _cut_off(silent: Silent, rules: Rules, now_ms: int) -> Decision:
     together, gone, power = silent.neighbours
-    kinds = rules.kinds
+    suspected_ms, dark_ms = (rule.hold_down_s * 1000 for rule in (rules.kinds.line_suspected, rules.kinds.site_dark))
+    lasted_ms = now_ms - silent.lost_ms - silent.blind_ms
     # One neighbour may have left by itself; most of them at the same moment have not.
-    if gone and 2 * gone > together and not power and lasted_ms >= kinds.line_suspected.hold_down_s * 1000:
+    if gone and 2 * gone > together and not power and lasted_ms >= suspected_ms:
         return Decision(Kind.LINE_SUSPECTED, Why.NEIGHBOURS_TOO)
-    if lasted_ms >= kinds.site_dark.hold_down_s * 1000:
+    if lasted_ms >= dark_ms:
         return Decision(Kind.SITE_DARK, Why.CUT_OFF)
-    return Decision(None, Why.SOON)
+    # From the first on, it depends on the neighbours.
+    return Decision(None, Why.SOON, now_ms - lasted_ms + min(suspected_ms, dark_ms))
+
+
+def _missed(silent: Silent, silence: Silence, utc_offset_min: int, now_ms: int) -> Decision:
+    """Where weekly hours are known, only they are waited through; a site that opens one day a week is missed on that day."""
+    calm = Why.END_OF_CLASS if _at_the_end(silent, silence.end_of_class_s * 1000, utc_offset_min) else Why.NOT_YET
+    if any(silent.week):
+        missed_ms = calendars.open_ms(silent.week, silent.lost_ms, now_ms, utc_offset_min) - silent.blind_ms
+        left_ms = silence.open_hours_s * 1000 - missed_ms
+        return Decision(Kind.SITE_DARK, Why.OPEN_HOURS) if left_ms <= 0 else Decision(None, calm, now_ms + left_ms)
+    due = calendars.working_days_later(silent.lost_ms, silence.working_days, utc_offset_min) + silent.blind_ms
+    return Decision(Kind.SITE_DARK, Why.WORKING_DAYS) if now_ms >= due else Decision(None, calm, due)
+
+
+def _at_the_end(silent: Silent, end_ms: int, utc_offset_min: int) -> bool:
+    if calendars.near_end(silent.lessons, silent.lost_ms, end_ms):
+        return True
+    return calendars.near_closing(silent.week, silent.lost_ms, end_ms, utc_offset_min)

@@ -26,6 +26,11 @@ def cut_off(lessons: Iterable[Lesson], lost_ms: int, end_of_class_ms: int) -> Le
     return max(on, key=lambda lesson: lesson.to_ms, default=None)
 
 
+def near_end(lessons: Iterable[Lesson], at_ms: int, within_ms: int) -> bool:
+    """Whether ``at_ms`` lies close to the end of a class, before or after it."""
+    return any(lesson.from_ms <= at_ms and abs(lesson.to_ms - at_ms) <= within_ms for lesson in lessons)
+
+
 def open_ms(week: Week, from_ms: int, to_ms: int, utc_offset_min: int) -> int:
     """How long a site is open between two instants, in ms."""
     return sum(min(end, to_ms) - max(start, from_ms) for start, end in openings(week, from_ms, to_ms, utc_offset_min))

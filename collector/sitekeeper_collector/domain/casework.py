@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum, unique
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from sitekeeper_collector.domain.detection import Episode, Phase
 from sitekeeper_collector.domain.signs import RUNG_OF_KIND
@@ -11,6 +13,8 @@ from sitekeeper_protocol.vocabulary import Rung
 
 RECHECK_MS = 600_000
 """A fault that goes on for so long after somebody called it repaired opens its ticket again."""
+FRESH_MS = 900_000
+"""A fault of which nothing newer than this is known may be over: it owes nobody a ticket until more is known."""
 _WORTH_TELLING_MS = 1000
 
 
@@ -29,17 +33,26 @@ class Step(StrEnum):
     WITHDRAW = "withdraw"
 
 
+class OfSilence(NamedTuple):
+    """The ticket of a silence that began at ``from_ms`` and was over at ``returned_ms`` (``None``: it goes on).
+
+    ``awaited``: its reason is not known yet.
+    """
+
+    ticket: Ticket
+    from_ms: int
+    returned_ms: int | None
+    awaited: bool = True
+
+
 class Tickets(NamedTuple):
     """The tickets that may have to do with a fault: its own, that of a silence that it may explain, the last of its kind."""
 
     own: Ticket | None = None
-    of_silence: Ticket | None = None
+    of_silence: OfSilence | None = None
     previous: Ticket | None = None
-    returned_ms: int | None = None
-    """When the silence was over; ``None``: it goes on."""
-
-
-K = TypeVar("K")
+    in_contact: bool = True
+    """Whether the site is heard, so that the newest evidence tells of now."""
 
 
 class Difference(NamedTuple):
@@ -75,6 +88,15 @@ def explains_silence(episode: Episode) -> bool:
     return rung is not None and rung <= Rung.DNS
 
 
+def whole(episode: Episode | None, others: Sequence[Episode]) -> Episode | None:
+    """All faults of one ticket as one: as the latest of them stands, and from the first beginning."""
+    every = [*others, episode] if episode is not None else list(others)
+    if len(every) < 2:
+        return every[0] if every else None
+    latest = max(every, key=lambda one: one.started_ms)
+    return replace(latest, started_ms=min(one.started_ms for one in every))
+
+
 def step(before: Episode | None, after: Episode | None, its: Tickets, *, raises: bool, hold_up_ms: int, now_ms: int) -> Step:
     """The step that a changed fault asks of its ticket. ``raises``: whether its kind is to have tickets."""
     if after is None:
@@ -82,26 +104,44 @@ def step(before: Episode | None, after: Episode | None, its: Tickets, *, raises:
     if its.own is not None:
         return _of_its_own(before, after, its.own, now_ms)
     if its.of_silence is not None and explains_silence(after):
-        return Step.AMEND if _can_amend(after, its.of_silence, its.returned_ms, hold_up_ms) else Step.NOTHING
+        goes_on = _goes_on(after, its.of_silence, hold_up_ms)
+        if (goes_on or after.ended_ms is not None) and _takes_most(after, its.of_silence):
+            return Step.AMEND
+        if its.of_silence.awaited and not goes_on:
+            return Step.NOTHING
     if not raises:
         return Step.NOTHING
     if after.ended_ms is not None:
         return Step.BORN_RESOLVED
+    if not (its.in_contact and _lasts(after, now_ms)):
+        return Step.NOTHING
     if its.previous is not None and its.previous.state is TicketState.RESOLVED and may_reopen(its.previous, now_ms):
         return Step.REOPEN
     return Step.OPEN
 
 
-def _can_amend(after: Episode, of_silence: Ticket, returned_ms: int | None, hold_up_ms: int) -> bool:
-    """Whether the fault is known well enough to be told as the reason of a silence: once, and not while it changes.
+def _lasts(episode: Episode, now_ms: int) -> bool:
+    """Whether the newest evidence shows the fault, and is of now: what comes out of a backlog may long be over."""
+    return episode.phase is Phase.OPEN and now_ms - episode.bad_ms <= FRESH_MS
 
-    A site that is heard again has most likely lost its fault: that it goes on is believed once fresh samples have shown it for
-    as long as a recovery takes.
+
+def _goes_on(after: Episode, silence: OfSilence, hold_up_ms: int) -> bool:
+    """Whether a fault went on when the site was heard again.
+
+    Most likely it has lost its fault: that it goes on is believed once fresh samples have shown it for as long as a recovery
+    takes.
     """
-    if after.ended_ms is not None:
-        return True
-    goes_on = returned_ms is not None and after.phase is Phase.OPEN and after.bad_ms - returned_ms >= hold_up_ms
-    return goes_on and of_silence.state is not TicketState.RESOLVED
+    if silence.returned_ms is None or silence.ticket.state is TicketState.RESOLVED:
+        return False
+    return after.phase is Phase.OPEN and after.bad_ms - silence.returned_ms >= hold_up_ms
+
+
+def _takes_most(after: Episode, silence: OfSilence) -> bool:
+    """Whether a fault took at least half of a silence: only then it is the reason for it."""
+    if silence.returned_ms is None:
+        return False
+    until_ms = silence.returned_ms if after.ended_ms is None else min(after.ended_ms, silence.returned_ms)
+    return 2 * (until_ms - max(after.started_ms, silence.from_ms)) >= silence.returned_ms - silence.from_ms
 
 
 def _of_its_own(before: Episode | None, after: Episode, ticket: Ticket, now_ms: int) -> Step:
@@ -117,6 +157,6 @@ def _of_its_own(before: Episode | None, after: Episode, ticket: Ticket, now_ms: 
         # Somebody vouched for it, or it had ended before more was known.
         since_ms = ticket.resolved_ms or 0
         refuted = after.phase is Phase.OPEN and after.bad_ms >= since_ms + RECHECK_MS
-        came_back = before is not None and before.ended_ms is not None
+        came_back = before is not None and before.ended_ms is not None and _lasts(after, now_ms)
         return Step.REOPEN if (refuted or came_back) and may_reopen(ticket, now_ms) else Step.NOTHING
     return Step.RETIME if abs(ticket.outage_from_ms - after.started_ms) >= _WORTH_TELLING_MS else Step.NOTHING

@@ -148,18 +148,32 @@ def _better(track: Track, span: Span, rule: Rule, gap_ms: int) -> Track:
     return replace(track, phase=Phase.RECOVERING, good_ms=good_ms, seen_ms=span.to_ms, episode=recovering)
 
 
-def at_start(episode: Episode) -> Track:
-    """Where a walk begins that starts within ``episode``, a fault that is known from before."""
-    open_one = replace(episode, phase=Phase.OPEN, ended_ms=None)
-    return Track(phase=Phase.OPEN, since_ms=episode.started_ms, seen_ms=episode.bad_ms, episode=open_one)
+def at_start(episode: Episode, from_ms: int) -> Track:
+    """Where a walk over spans that end at ``from_ms`` or later begins, within ``episode``, a fault known from before."""
+    # What was seen of it later is seen again, unless better evidence has taken its place.
+    bad_ms = min(episode.bad_ms, from_ms)
+    open_one = replace(episode, phase=Phase.OPEN, ended_ms=None, bad_ms=bad_ms)
+    return Track(phase=Phase.OPEN, since_ms=episode.started_ms, seen_ms=bad_ms, episode=open_one)
+
+
+def look_back_ms(rules: Rules) -> int:
+    """How long before the first sample that is new a walk must begin, so that what it finds does not depend on where it begins.
+
+    Longer than a suspicion or a recovery that has not come to its end can be. Whatever began before that is a known fault.
+    """
+    holds_s = [max(rule.hold_down_s, rule.hold_up_s) for kind in WALKED if (rule := rules.of(kind)) is not None]
+    return 2000 * (max(holds_s) + rules.evidence_gap_s)
 
 
 WALKED: tuple[Kind, ...] = tuple(kind for kind in DETECTED if kind in LADDER_KINDS or kind is Kind.DISK_FULL)
 """The kinds that samples alone prove."""
 
 
-def walk_all(spans: Sequence[Span], rules: Rules, known: Iterable[Episode] = ()) -> dict[Kind, Found]:
-    """All kinds over one site's spans. ``known``: faults that had begun before the first span and were not over then."""
+def walk_all(spans: Sequence[Span], rules: Rules, known: Iterable[Episode] = (), *, from_ms: int = 0) -> dict[Kind, Found]:
+    """All kinds over one site's spans: those that end at ``from_ms`` or later.
+
+    ``known``: faults that had begun before ``from_ms`` and were not over then.
+    """
     ordered = sorted(spans, key=lambda span: (span.from_ms, span.to_ms, span.run))
-    starts = {episode.kind: at_start(episode) for episode in known}
+    starts = {episode.kind: at_start(episode, from_ms) for episode in known}
     return {kind: walk(kind, ordered, rules, starts.get(kind, CLEAR)) for kind in WALKED}

@@ -5,8 +5,9 @@ a less sure one. The picture is the partition of a stretch of time by the surest
 alone: whatever the order in which they came, it is the same, and its parts add up to the whole.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum, unique
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -100,11 +101,17 @@ def partition(claims: Iterable[Claim], from_ms: int, to_ms: int) -> list[Segment
         return []
     cut = [_clipped(claim, from_ms, to_ms) for claim in claims]
     within = sorted((claim for claim in cut if claim is not None), key=_rank)
-    edges = sorted({from_ms, to_ms, *(c.from_ms for c in within), *(c.to_ms for c in within if c.to_ms is not None)})
+    ends = [to_ms if claim.to_ms is None else claim.to_ms for claim in within]
+    coming = sorted(range(len(within)), key=lambda rank: within[rank].from_ms, reverse=True)
+    holding: list[int] = []
+    """Those that have begun, by rank; the ones that are over are thrown out once they come first."""
     found: list[Segment] = []
-    for start, end in pairwise(edges):
-        best = next((c for c in within if c.from_ms <= start and (c.to_ms is None or end <= c.to_ms)), None)
-        segment = Segment(start, end, Was.UNKNOWN) if best is None else Segment(start, end, *best[2:])
+    for start, end in pairwise(sorted({from_ms, to_ms, *(c.from_ms for c in within), *ends})):
+        while coming and within[coming[-1]].from_ms <= start:
+            heappush(holding, coming.pop())
+        while holding and ends[holding[0]] <= start:
+            heappop(holding)
+        segment = Segment(start, end, *within[holding[0]][2:]) if holding else Segment(start, end, Was.UNKNOWN)
         if found and found[-1][2:] == segment[2:]:
             found[-1] = found[-1]._replace(to_ms=end)
         else:
@@ -134,7 +141,9 @@ def was(signs: Signs) -> Was:
     if signs.state != State.FAIL:
         return Was.UNKNOWN
     kind = kind_of_number(signs.kind)
-    rung = RUNG_OF_KIND.get(kind, Rung.ISP) if kind else signs.rung
+    rung = RUNG_OF_KIND.get(kind, signs.rung) if kind else signs.rung
+    if rung < Rung.LINK:
+        return Was.UNKNOWN
     if rung <= Rung.ADDRESS:
         return Was.LINK
     if rung <= Rung.MODEM:
@@ -160,15 +169,12 @@ def claims_of_spans(spans: Iterable[Span], gap_ms: int) -> list[Claim]:
     return found
 
 
-def claims_of_markers(markers: Iterable[Marker], spans: Sequence[Span]) -> list[Claim]:
+def claims_of_markers(markers: Iterable[Marker], spans: Sequence[Span], ends: Mapping[int, int]) -> list[Claim]:
     """What starts and goodbyes claim: off from a goodbye to the next start, without power from the last life to it.
 
     ``spans``: those of the same stretch of time. A sample after a goodbye shows that there was a start, if its own record of it
-    has been lost.
+    has been lost. ``ends``: when the record of each run that lost its power ends.
     """
-    ends: dict[int, int] = {}
-    for span in spans:
-        ends[span.run] = max(ends.get(span.run, 0), span.to_ms)
     ordered = sorted(markers, key=lambda m: (m.at_ms, m.run, m.sequence, m.what.value))
     found: list[Claim] = []
     for at, marker in enumerate(ordered):

@@ -3,12 +3,14 @@
 from enum import StrEnum, unique
 from typing import NamedTuple
 
-from sitekeeper_collector.domain.ledger import FAULTY, Segment, Source, Was
+from sitekeeper_collector.domain.ledger import Segment, Source, Was
 from sitekeeper_collector.domain.rules import Rules
 from sitekeeper_protocol.vocabulary import Kind, Party
 
-_ENOUGH = 0.8
+_ENOUGH, _HALF = 0.8, 0.5
 """So much of the silence must be accounted for by the site itself before anything is concluded from it."""
+_MUTE = frozenset({Was.LINK, Was.GATEWAY, Was.LINE})
+"""Trouble that keeps a site from being heard. One whose portal fails can be heard all the same."""
 
 
 @unique
@@ -58,7 +60,7 @@ def explain(segments: list[Segment], rules: Rules, now_ms: int, *, blind_ms: int
     gap_ms = rules.evidence_gap_s * 1000
     whole_ms = to_ms - from_ms
     # The instants around a loss and a return lie between two samples, and nobody can tell them.
-    enough = known_ms >= min(_ENOUGH * whole_ms, max(0, whole_ms - 2 * gap_ms)) and known_ms > 0
+    enough = known_ms >= max(_HALF * whole_ms, min(_ENOUGH * whole_ms, whole_ms - 2 * gap_ms))
     if not enough:
         late = at_last or now_ms - to_ms >= rules.silence.explain_within_s * 1000
         return Explanation(Outcome.UNEXPLAINED) if late else _WAITING
@@ -66,9 +68,9 @@ def explain(segments: list[Segment], rules: Rules, now_ms: int, *, blind_ms: int
 
 
 def _reason(segments: list[Segment], proven: dict[Was, int], rules: Rules, blind_ms: int) -> Explanation:
-    faulty_ms = sum(ms for was, ms in proven.items() if was in FAULTY and was is not Was.DEGRADED)
+    faulty_ms = sum(ms for was, ms in proven.items() if was in _MUTE)
     off_ms, power_ms = proven.get(Was.OFF, 0), proven.get(Was.POWER_LOST, 0)
-    up_ms = proven.get(Was.UP, 0) + proven.get(Was.DEGRADED, 0)
+    up_ms = sum(proven.get(was, 0) for was in (Was.UP, Was.DEGRADED, Was.PLATFORM))
     if faulty_ms and faulty_ms >= max(off_ms, power_ms, up_ms):
         return _fault(segments)
     if power_ms and power_ms >= max(off_ms, up_ms):
@@ -86,8 +88,8 @@ def _fault(segments: list[Segment]) -> Explanation:
     """The fault that took most of the time, from its first segment to the end of its last."""
     lengths: dict[tuple[Kind | None, Party | None], int] = {}
     for s in segments:
-        if s.source is Source.SITE and s.was in FAULTY and s.was is not Was.DEGRADED:
+        if s.source is Source.SITE and s.was in _MUTE:
             lengths[s.kind, s.party] = lengths.get((s.kind, s.party), 0) + s.duration_ms
-    kind, party = max(lengths, key=lambda key: lengths[key])
+    kind, party = max(lengths, key=lambda key: (lengths[key], str(key)))
     of_it = [s for s in segments if s.source is Source.SITE and (s.kind, s.party) == (kind, party)]
     return Explanation(Outcome.FAULT, kind, party, of_it[0].from_ms, of_it[-1].to_ms)

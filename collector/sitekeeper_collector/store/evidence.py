@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, tuple_, update
 
 from sitekeeper_collector.domain.detection import Episode, Phase, Proof
 from sitekeeper_collector.domain.ledger import Marker
@@ -58,6 +58,12 @@ def spans_between(connection: Connection, site: str, from_ms: int, to_ms: int | 
     if to_ms is not None:
         query = query.where(spans.c.from_ms <= to_ms)
     return [_span(row) for row in connection.execute(query.order_by(spans.c.from_ms, spans.c.run, spans.c.first))]
+
+
+def last_lives(connection: Connection, site: str, of_runs: Iterable[int]) -> dict[int, int]:
+    """The last instant that the record of each run tells of, by run."""
+    query = select(spans.c.run, func.max(spans.c.to_ms)).where(spans.c.site == site, spans.c.run.in_(sorted(set(of_runs))))
+    return {run: int(to_ms) for run, to_ms in connection.execute(query.group_by(spans.c.run))}
 
 
 def _span_row(site: str, span: Span) -> dict[str, Any]:
@@ -128,6 +134,12 @@ def faults_since(connection: Connection, site: str, since_ms: int) -> list[KeptF
 def faults_of(connection: Connection, site: str, most: int) -> list[KeptFault]:
     """The newest faults of a site, newest first."""
     query = select(faults).where(faults.c.site == site).order_by(faults.c.started_ms.desc(), faults.c.id.desc()).limit(most)
+    return [_fault(row) for row in connection.execute(query)]
+
+
+def faults_of_ticket(connection: Connection, ticket: str) -> list[KeptFault]:
+    """The faults that a ticket is about, oldest first."""
+    query = select(faults).where(faults.c.ticket == ticket).order_by(faults.c.started_ms, faults.c.id)
     return [_fault(row) for row in connection.execute(query)]
 
 

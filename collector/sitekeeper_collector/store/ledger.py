@@ -5,6 +5,7 @@ from sqlalchemy import Connection, select
 from sitekeeper_collector.domain.ledger import Claim, Segment, Source, Was, claims_of_markers, claims_of_spans, partition
 from sitekeeper_collector.store import evidence
 from sitekeeper_collector.store.tables import blind
+from sitekeeper_protocol.messages import PowerEvent
 
 
 def blind_between(connection: Connection, from_ms: int, to_ms: int) -> list[tuple[int, int]]:
@@ -18,7 +19,10 @@ def claims(connection: Connection, site: str, from_ms: int, to_ms: int, *, gap_m
     # A little more on both sides: a span speaks until the next one, a goodbye until the next start.
     spans = evidence.spans_between(connection, site, from_ms - gap_ms, to_ms + gap_ms)
     markers = evidence.markers_between(connection, site, from_ms, to_ms)
-    found = claims_of_spans(spans, gap_ms) + claims_of_markers(markers, spans)
+    # The record of a run that lost its power may have ended long before.
+    died = [marker.about_run for marker in markers if marker.what is PowerEvent.POWER_LOST]
+    ends = evidence.last_lives(connection, site, died) if died else {}
+    found = claims_of_spans(spans, gap_ms) + claims_of_markers(markers, spans, ends)
     for absence in evidence.absences_between(connection, site, from_ms, to_ms):
         if absence.goodbye:
             found.append(Claim(absence.from_ms, absence.to_ms, Was.OFF, Source.CENTRE))

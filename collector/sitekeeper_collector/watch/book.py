@@ -56,8 +56,7 @@ class Book:
         if longer is not None:
             self._tails[news.site] = self._longer[news.site] = longer
             return news.markers[0][1].at_ms if news.markers else None
-        self._weave(connection, news.site, news.run, new)
-        return min(span.from_ms for span in new)
+        return self._weave(connection, news.site, news.run, new)
 
     def flush(self, connection: Connection, site: str | None = None) -> None:
         """Write the spans that went on: of one site, before it is read, or of all."""
@@ -86,13 +85,15 @@ class Book:
         self._tails.pop(site, None)
         return min((span.from_ms for span in (*before, *after)), default=None)
 
-    def _weave(self, connection: Connection, site: str, run: int, new: Sequence[Span]) -> None:
+    def _weave(self, connection: Connection, site: str, run: int, new: Sequence[Span]) -> int:
+        """Since when the record says something else."""
+        since_ms = min(span.from_ms for span in new)
         self.flush(connection, site)
         near = evidence.spans_of_run(connection, site, run, new[0].first, new[-1].last)
         if any(known.first <= span.last and span.first <= known.last for known in near for span in new):
             # Spans of samples that the store has lost: what it holds is the truth.
-            self._rebuild_run(connection, site, run)
-            return
+            rebuilt_ms = self._rebuild_run(connection, site, run)
+            return since_ms if rebuilt_ms is None else min(since_ms, rebuilt_ms)
         after = woven(near, new, self._gap_ms)
         evidence.drop_spans(connection, site, near)
         evidence.add_spans(connection, [(site, span) for span in after])
@@ -100,6 +101,7 @@ class Book:
         newest = max(after, key=lambda span: (span.to_ms, span.first))
         if tail is None or (newest.to_ms, newest.first) >= (tail.to_ms, tail.first) or tail.run == run:
             self._tails.pop(site, None)
+        return since_ms
 
 
 def from_store(connection: Connection, site: str, run: int, disk_free_bytes: int) -> SiteNews:

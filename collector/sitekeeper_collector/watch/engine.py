@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from sitekeeper_collector.domain import casework, tickets
 from sitekeeper_collector.domain.casework import Difference, Step, Tickets
-from sitekeeper_collector.domain.detection import Episode, Phase, Proof, walk_all
+from sitekeeper_collector.domain.detection import Episode, Phase, Proof, look_back_ms, walk_all
 from sitekeeper_collector.domain.rules import Rules
 from sitekeeper_collector.domain.signs import Play
 from sitekeeper_collector.domain.tickets import Closing, Fault, Ticket, TicketRefused, TicketState
@@ -26,9 +26,6 @@ from sitekeeper_collector.watch.silence import Silences
 from sitekeeper_protocol.vocabulary import Grade, Kind
 
 _log = logging.getLogger("sitekeeper.watch")
-LOOK_BACK_MS = 86_400_000
-"""A walk begins so long before the first sample that is new: longer than most hold-downs, so that what it finds does not depend
-on where it begins."""
 SEEN_AGAIN = "seen_again"
 
 
@@ -38,6 +35,7 @@ class Watch:
     def __init__(self, rules: Rules, desk: Desk, *, utc_offset_min: int) -> None:
         self.rules, self.desk = rules, desk
         self.disk_free_bytes = rules.disk_free_mib * 1024 * 1024
+        self._look_back_ms = look_back_ms(rules)
         self._book = Book(rules)
         self._silences = Silences(rules, desk, utc_offset_min=utc_offset_min)
         self._calm: set[str] = set()
@@ -58,16 +56,14 @@ class Watch:
             since_ms = self._book.rebuild(connection, site, boot)
             if since_ms is not None:
                 changed[site] = min(since_ms, changed.get(site, since_ms))
-        returned = self._silences.hear(connection, news, self._tail_playing(connection, news.goodbyes))
+        self._book.flush(connection)
         told: set[str] = set()
+        returned = self._silences.hear(connection, news, self._tail_playing(connection, news.goodbyes))
         for site in {**changed, **dict.fromkeys(returned)}:
-            self._book.flush(connection, site)
             if site in changed and self._review(connection, site, changed[site], now_ms):
                 told.add(site)
-            if self._silences.explain(connection, site, now_ms):
-                told.add(site)
-        self._book.flush(connection)
-        return told
+            self._silences.explain(connection, site, now_ms)
+        return told | self._settle_explained(connection, now_ms)
 
     def settle(self) -> None:
         """The transaction is committed."""
@@ -86,6 +82,7 @@ class Watch:
     def tick(self, connection: Connection, now_ms: int) -> None:
         """What follows from the silence of sites until now. Not to be called while we are blind."""
         self._silences.tick(connection, now_ms, lambda site: self._playing(connection, site))
+        self._settle_explained(connection, now_ms)
 
     def _playing(self, connection: Connection, site: str) -> bool:
         tail = self._book.tail(connection, site)
@@ -98,12 +95,12 @@ class Watch:
 
     def _review(self, connection: Connection, site: str, since_ms: int, now_ms: int) -> bool:
         """Walk over a site's record again from ``since_ms`` on; whether a ticket changed."""
-        start_ms = since_ms - LOOK_BACK_MS
+        start_ms = since_ms - self._look_back_ms
         known = kept.faults_since(connection, site, start_ms)
         spans = kept.spans_between(connection, site, start_ms)
         before = [one.episode for one in known]
         earlier = [episode for episode in before if episode.started_ms < start_ms]
-        found = walk_all(spans, self.rules, earlier)
+        found = walk_all(spans, self.rules, earlier, from_ms=start_ms)
         if all(of_kind.now.phase is Phase.CLEAR for of_kind in found.values()):
             self._calm.add(site)
         else:
@@ -120,15 +117,16 @@ class Watch:
         its = self._tickets(connection, site, row, after or difference.before)
         kind = (after or difference.before or _nothing()).kind
         rule = self.rules.of(kind)
+        others = self._others(connection, row, its.own)
         step = casework.step(
-            difference.before,
-            after,
+            casework.whole(difference.before, others) if difference.before is not None else None,
+            subject := casework.whole(after, others),
             its,
             raises=rule is not None and rule.ticket,
             hold_up_ms=rule.hold_up_s * 1000 if rule is not None else 0,
             now_ms=now_ms,
         )
-        ticket = self._take_step(connection, site, step, its, after, now_ms)
+        ticket = self._take_step(connection, site, step, its, subject, now_ms)
         theirs = ticket or its.own
         number = theirs.number if theirs is not None else row.ticket if row is not None else ""
         if after is None:
@@ -138,6 +136,28 @@ class Watch:
             kept.save_fault(connection, site, after, number, None if row is None else row.id)
         return ticket is not None
 
+    def _others(self, connection: Connection, row: KeptFault | None, own: Ticket | None) -> list[Episode]:
+        """The other faults of a ticket that was opened again, or that explains a silence."""
+        if own is None:
+            return []
+        found = kept.faults_of_ticket(connection, own.number)
+        return [one.episode for one in found if row is None or one.id != row.id]
+
+    def _settle_explained(self, connection: Connection, now_ms: int) -> set[str]:
+        """What silences that have got their reason leave to do: other faults in them get their tickets."""
+        told: set[str] = set()
+        for absence, changed in self._silences.concluded():
+            site = absence.site
+            if changed:
+                told.add(site)
+            known = kept.faults_since(connection, site, absence.from_ms)
+            for at, one in enumerate(known):
+                if not one.ticket and one.episode.overlaps(absence.from_ms, absence.to_ms):
+                    same = Difference(at, one.episode, one.episode)
+                    if self._settle(connection, site, known, same, now_ms):
+                        told.add(site)
+        return told
+
     def _tickets(self, connection: Connection, site: str, row: KeptFault | None, episode: Episode | None) -> Tickets:
         own = stored.find(connection, row.ticket) if row is not None and row.ticket else None
         if own is not None or episode is None:
@@ -146,9 +166,9 @@ class Watch:
         if over is not None and over.ticket.kind is episode.kind:
             return Tickets(own=over.ticket)  # the silence has been explained by this very fault, from the ledger
         return Tickets(
-            of_silence=over.ticket if over is not None else None,
+            of_silence=over,
             previous=stored.latest_of_kind(connection, site, episode.kind),
-            returned_ms=over.returned_ms if over is not None else None,
+            in_contact=not self._silences.is_silent(connection, site),
         )
 
     def _take_step(
@@ -178,7 +198,7 @@ class Watch:
             return tickets.retime(its.own, from_ms=episode.started_ms, to_ms=episode.ended_ms, now_ms=now_ms)
         fault = self._fault(connection, site, episode)
         if step is Step.AMEND and its.of_silence is not None:
-            return tickets.amend(its.of_silence, fault, now_ms=now_ms)
+            return tickets.amend(its.of_silence.ticket, fault, now_ms=now_ms)
         again = its.own or its.previous
         if step is Step.REOPEN and again is not None:
             return tickets.reopen(again, why=SEEN_AGAIN, now_ms=now_ms, evidence=fault.evidence)

@@ -2,14 +2,17 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 
 from sitekeeper_collector.domain import absence as judging
 from sitekeeper_collector.domain import returning, tickets
 from sitekeeper_collector.domain.absence import Decision, Neighbours, Silent, Why
+from sitekeeper_collector.domain.calendars import Lesson
+from sitekeeper_collector.domain.casework import OfSilence
 from sitekeeper_collector.domain.detection import Episode
 from sitekeeper_collector.domain.returning import Explanation, Outcome
 from sitekeeper_collector.domain.rules import Rules
@@ -19,34 +22,22 @@ from sitekeeper_collector.store import evidence as kept
 from sitekeeper_collector.store import ledger, lessons
 from sitekeeper_collector.store import tickets as stored
 from sitekeeper_collector.store.evidence import Absence
-from sitekeeper_collector.store.lessons import Planned
-from sitekeeper_collector.store.tables import blind, site_state, sites
+from sitekeeper_collector.store.tables import absences, blind, site_state, sites
+from sitekeeper_collector.watch import neighbourhood, proof
 from sitekeeper_collector.watch.desk import Desk
+from sitekeeper_collector.watch.neighbourhood import Neighbourhood, Place
 from sitekeeper_collector.watch.news import News
 from sitekeeper_protocol.messages import Presence
 from sitekeeper_protocol.vocabulary import Grade, Kind
 
 _log = logging.getLogger("sitekeeper.watch")
-_CALM_RECHECK_MS = 60_000
+_CALM_RECHECK_MS, _LONGEST_CALM_MS = 60_000, 3_600_000
+"""How soon a silence that has its ticket is looked at again, and how soon at least one that is nobody's trouble: what the
+register says of its site may change."""
+_MOST_AT_ONCE = 1000
+"""Silences that are looked at in one transaction: ingest waits for it."""
 _OF_SILENCE = (Kind.SITE_DARK, Kind.LINE_SUSPECTED)
 _UNDONE = (TicketState.OPEN, TicketState.ACKNOWLEDGED)
-
-
-class TicketOver(NamedTuple):
-    """The ticket of a silence, and when that was over (``None``: it goes on)."""
-
-    ticket: Ticket
-    returned_ms: int | None
-
-
-class _Place(NamedTuple):
-    """Where a site stands, as far as its silence is concerned."""
-
-    county: str
-    township: str
-    access_node: str
-    feeder: str
-    hours: str
 
 
 class _Wanted(NamedTuple):
@@ -55,7 +46,7 @@ class _Wanted(NamedTuple):
     absence: Absence
     kind: Kind
     why: Why
-    place: _Place
+    place: Place
     neighbours: Neighbours
     lesson: str
 
@@ -69,12 +60,24 @@ class Silences:
         self._pending: dict[str, Absence] | None = None
         """By site: silences that go on, or whose reason is not known yet. ``None``: to be read from the database."""
         self._again_ms: dict[str, int] = {}
-        """When a calm silence is looked at again."""
+        """When a silence is looked at again."""
+        self._concluded: list[tuple[Absence, bool]] = []
 
     def forget(self) -> None:
         """Memory may differ from the database."""
         self._pending = None
         self._again_ms.clear()
+        self._concluded.clear()
+
+    def concluded(self) -> list[tuple[Absence, bool]]:
+        """The silences that have got their reason since this was last asked, and whether that changed a ticket."""
+        found, self._concluded = self._concluded, []
+        return found
+
+    def is_silent(self, connection: Connection, site: str) -> bool:
+        """Whether a site is not heard now."""
+        absence = self._load(connection).get(site)
+        return absence is not None and absence.to_ms is None
 
     # --- from what is heard --------------------------------------------------------------------------------------------
 
@@ -82,18 +85,22 @@ class Silences:
         """Goodbyes begin an absence, live reports end one; the sites that have returned."""
         pending = self._load(connection)
         returned: list[str] = []
-        for site, (at_ms, reason) in news.goodbyes.items():
-            if site not in pending or pending[site].to_ms is not None:
-                absence = Absence(0, site, at_ms, at_ms, goodbye=reason or "unsaid", playing=playing.get(site, False))
-                self._begin(connection, absence)
         for site, at_ms in news.back.items():
             known = pending.get(site)
             if known is not None and known.to_ms is None and at_ms >= known.from_ms:
                 self._save(connection, known._replace(to_ms=at_ms))
                 returned.append(site)
+        # After the returns: whoever did both within one batch said goodbye last, or there would be no goodbye.
+        for site, (at_ms, reason) in news.goodbyes.items():
+            known = pending.get(site)
+            if known is None or known.to_ms is not None:
+                absence = Absence(0, site, at_ms, at_ms, goodbye=reason or "unsaid", playing=playing.get(site, False))
+                self._begin(connection, absence)
+            elif not known.goodbye and not known.ticket:
+                self._save(connection, known._replace(goodbye=reason or "unsaid"))  # it was only late
         return returned
 
-    def ticket_over(self, connection: Connection, site: str, episode: Episode) -> "TicketOver | None":
+    def ticket_over(self, connection: Connection, site: str, episode: Episode) -> OfSilence | None:
         """The ticket of a silence that a fault may explain: they share time, and it has no other reason, or this one."""
         until_ms = episode.bad_ms if episode.ended_ms is None else episode.ended_ms
         for absence in reversed(kept.absences_between(connection, site, episode.started_ms, until_ms)):
@@ -101,7 +108,7 @@ class Silences:
             if ticket is None or ticket.state is TicketState.CLOSED:
                 continue
             if ticket.kind in (*_OF_SILENCE, episode.kind):
-                return TicketOver(ticket, absence.to_ms)
+                return OfSilence(ticket, absence.from_ms, absence.to_ms, absence.concluded_ms is None)
         return None
 
     def explain(self, connection: Connection, site: str, now_ms: int, *, at_last: bool = False) -> bool:
@@ -137,34 +144,43 @@ class Silences:
         pending = self._load(connection)
         for site, last_live_ms in self._overdue(connection, now_ms):
             self._begin(connection, Absence(0, site, last_live_ms, now_ms, playing=playing(site)))
-        for site in [site for site, absence in pending.items() if absence.to_ms is not None]:
+        # Until then only new evidence can explain a return, and that is looked at when it comes.
+        waited_ms = self._rules.silence.explain_within_s * 1000
+        returned = [absence for absence in pending.values() if absence.to_ms is not None]
+        for site in [absence.site for absence in returned if now_ms - (absence.to_ms or 0) >= waited_ms]:
             self.explain(connection, site, now_ms)
         due = [
             absence
             for site, absence in pending.items()
             if absence.to_ms is None and not absence.goodbye and self._again_ms.get(site, 0) <= now_ms
         ]
-        self._open(connection, self._wanted(connection, due, now_ms), now_ms)
+        self._open(connection, self._wanted(connection, due[:_MOST_AT_ONCE], now_ms), now_ms)
 
     def _overdue(self, connection: Connection, now_ms: int) -> list[tuple[str, int]]:
         """Sites that were in contact, have said no goodbye, and have not kept their promise."""
         silence = self._rules.silence
-        blind_until = connection.execute(select(func.max(blind.c.to_ms))).scalar_one_or_none() or 0
+        blind_until = self._blind_until(connection)
         state = site_state.c
+        silent_already = exists().where(
+            absences.c.site == state.site, absences.c.concluded_ms.is_(None), absences.c.to_ms.is_(None)
+        )
         rows = connection.execute(
             select(state.site, state.last_live_ms, state.promised_ms)
             .where(state.promised_ms > 0, state.promised_ms < now_ms - silence.grace_s * 1000)
-            .where(state.presence != Presence.STOPPING.value)
+            .where(state.presence != Presence.STOPPING.value, ~silent_already)
             .order_by(state.site)
         )
         pending = self._load(connection)
         return [
             (site, last_live_ms)
             for site, last_live_ms, promised_ms in rows
-            if (site not in pending or (pending[site].to_ms is not None and pending[site].to_ms < last_live_ms))
+            if (site not in pending or (pending[site].to_ms or 0) <= last_live_ms)
             and judging.due_ms(last_live_ms, promised_ms, blind_until, silence) <= now_ms
             and self._heard_since(connection, site, last_live_ms)
         ]
+
+    def _blind_until(self, connection: Connection) -> int:
+        return connection.execute(select(func.max(blind.c.to_ms))).scalar_one_or_none() or 0
 
     def _heard_since(self, connection: Connection, site: str, last_live_ms: int) -> bool:
         """Whether the last contact is not the one before an absence that is concluded already."""
@@ -174,100 +190,74 @@ class Silences:
     def _wanted(self, connection: Connection, due: Sequence[Absence], now_ms: int) -> list[_Wanted]:
         if not due:
             return []
-        places = _places(connection)
-        first_ms = min(absence.from_ms for absence in due)
-        planned = [one.planned for one in lessons.between(connection, first_ms - 1, now_ms)]
-        lost = self._lost(places)
+        places = neighbourhood.places(connection, [absence.site for absence in due])
+        first_ms, last_ms = (choose(absence.from_ms for absence in due) for choose in (min, max))
+        held = _Held(connection, first_ms - self._rules.silence.end_of_class_s * 1000, last_ms)
+        blinds = ledger.blind_between(connection, first_ms, now_ms)
+        nearby = Neighbourhood(connection, self._load(connection), self._rules.silence.neighbours_within_s * 1000)
         found: list[_Wanted] = []
         for absence in due:
             place = places.get(absence.site)
             if place is None:
-                continue  # no longer registered
-            wanted = self._judge(connection, absence, place, planned, lost, now_ms)
+                self._again_ms[absence.site] = now_ms + _LONGEST_CALM_MS  # no longer registered
+                continue
+            silent = self._silent(connection, absence, place, held, blinds, now_ms)
+            if judging.cuts_off(silent, self._rules.silence, self._utc_offset_min):
+                silent = silent._replace(neighbours=nearby.neighbours(absence, place))
+            wanted = self._judge(connection, absence, place, silent, now_ms)
             if wanted is not None:
                 found.append(wanted)
         return found
 
-    def _judge(
+    def _silent(
         self,
         connection: Connection,
         absence: Absence,
-        place: _Place,
-        planned: Sequence[Planned],
-        lost: "_Lost",
+        place: Place,
+        held: "_Held",
+        blinds: Sequence[tuple[int, int]],
         now_ms: int,
-    ) -> _Wanted | None:
-        own = [one.lesson for one in planned if one.is_for(place.county, place.township, absence.site)]
-        neighbours = self._neighbours(connection, absence, place, lost)
-        silent = Silent(
-            lost_ms=absence.from_ms,
+    ) -> Silent:
+        """What is known of a silence, but for the neighbours."""
+        from_ms = absence.from_ms
+        heard_by_ms = 0
+        blind_until = max((end for _, end in blinds), default=0)
+        if blind_until > from_ms:
+            state = site_state.c
+            promise = connection.execute(
+                select(state.promised_ms - state.last_live_ms).where(state.site == absence.site)
+            ).scalar()
+            heard_by_ms = judging.due_ms(from_ms, from_ms + (promise or 0), blind_until, self._rules.silence)
+        return Silent(
+            lost_ms=from_ms,
             playing=absence.playing,
-            lessons=tuple(own),
+            lessons=held.around(place, absence.site, from_ms),
             week=hours.parse(place.hours) if place.hours else (),
-            neighbours=neighbours,
-            blind_ms=sum(
-                min(end, now_ms) - max(start, absence.from_ms)
-                for start, end in ledger.blind_between(connection, absence.from_ms, now_ms)
-            ),
+            neighbours=Neighbours(),
+            blind_ms=sum(max(0, min(end, now_ms) - max(start, from_ms)) for start, end in blinds),
+            heard_by_ms=heard_by_ms,
         )
+
+    def _judge(self, connection: Connection, absence: Absence, place: Place, silent: Silent, now_ms: int) -> _Wanted | None:
         decision = judging.judge(silent, self._rules, self._utc_offset_min, now_ms)
         self._remember(connection, absence, decision, now_ms)
         if decision.kind is None or not self._raises(decision.kind):
             return None
         if absence.ticket and (decision.kind is not Kind.LINE_SUSPECTED or absence.suspected_ms is not None):
             return None
-        title = next((one.title for one in own if one.from_ms <= absence.from_ms < one.to_ms), "")
-        return _Wanted(absence, decision.kind, decision.why, place, neighbours, title)
+        title = next((one.title for one in silent.lessons if one.from_ms <= absence.from_ms < one.to_ms), "")
+        return _Wanted(absence, decision.kind, decision.why, place, silent.neighbours, title)
 
     def _raises(self, kind: Kind) -> bool:
         rule = self._rules.of(kind)
         return rule is not None and rule.ticket
 
     def _remember(self, connection: Connection, absence: Absence, decision: Decision, now_ms: int) -> None:
-        calm = decision.why in (Why.NOT_YET, Why.END_OF_CLASS) or bool(absence.ticket)
-        self._again_ms[absence.site] = now_ms + _CALM_RECHECK_MS if calm else now_ms
+        decided = decision.kind is not None and (bool(absence.ticket) or not self._raises(decision.kind))
+        again_ms = now_ms + _CALM_RECHECK_MS if decided else min(decision.again_ms, now_ms + _LONGEST_CALM_MS)
+        self._again_ms[absence.site] = again_ms
         if absence.why != decision.why.value:
             self._save(connection, absence._replace(why=decision.why.value))
-
-    # --- neighbours ----------------------------------------------------------------------------------------------------
-
-    def _lost(self, places: Mapping[str, _Place]) -> "_Lost":
-        """The sites that are silent without a goodbye, by access node and by feeder."""
-        by_node: dict[str, list[Absence]] = {}
-        by_feeder: dict[str, list[tuple[str, Absence]]] = {}
-        for site, absence in (self._pending or {}).items():
-            place = places.get(site)
-            if place is None or absence.goodbye:
-                continue
-            if place.access_node:
-                by_node.setdefault(place.access_node, []).append(absence)
-            if place.feeder:
-                by_feeder.setdefault(place.feeder, []).append((place.access_node, absence))
-        sites_of: dict[str, list[str]] = {}
-        for site, place in places.items():
-            if place.access_node:
-                sites_of.setdefault(place.access_node, []).append(site)
-        return _Lost(by_node, by_feeder, sites_of)
-
-    def _neighbours(self, connection: Connection, absence: Absence, place: _Place, lost: "_Lost") -> Neighbours:
-        """How the other sites of the access node fared when this one was lost."""
-        within_ms = self._rules.silence.neighbours_within_s * 1000
-
-        def together(other: Absence) -> bool:
-            return other.site != absence.site and abs(other.from_ms - absence.from_ms) <= within_ms
-
-        gone = {other.site for other in lost.by_node.get(place.access_node, ()) if together(other)}
-        others = [site for site in lost.sites_of.get(place.access_node, ()) if site != absence.site]
-        if not gone:
-            return Neighbours(0, 0, False)
-        state = site_state.c
-        staying = connection.execute(
-            select(func.count())
-            .select_from(site_state)
-            .where(state.site.in_([site for site in others if site not in gone]), state.last_live_ms > absence.from_ms)
-        ).scalar_one()
-        by_power = any(node != place.access_node and together(other) for node, other in lost.by_feeder.get(place.feeder, ()))
-        return Neighbours(len(gone) + int(staying), len(gone), by_power)
 
     # --- tickets -------------------------------------------------------------------------------------------------------
 
@@ -280,26 +270,28 @@ class Silences:
             else:
                 self._open_one(connection, one, now_ms)
         for of_node in groups.values():
-            lead = self._lead(connection, of_node)
-            first = next((one for one in of_node if one.absence.ticket), of_node[0])
-            number = lead or first.absence.ticket or self._desk.number(connection, now_ms)
-            for one in of_node:
-                if lead or one is not first:
-                    self._open_one(connection, one, now_ms, parent=number)
+            # One that has a ticket already keeps its number.
+            of_node.sort(key=lambda one: not one.absence.ticket)
+            lead = self._lead(connection, of_node[0])
+            number = lead or of_node[0].absence.ticket or self._desk.number(connection, now_ms)
+            for one in of_node if lead else of_node[1:]:
+                self._open_one(connection, one, now_ms, parent=number)
             if not lead:
                 # Last, so that its mail can name the others.
-                self._open_one(connection, first, now_ms, number=number)
+                self._open_one(connection, of_node[0], now_ms, number=number)
 
-    def _lead(self, connection: Connection, of_node: Sequence[_Wanted]) -> str:
+    def _lead(self, connection: Connection, first: _Wanted) -> str:
         """The number of the ticket that leads this access node's already; empty: there is none."""
         within_ms = self._rules.silence.neighbours_within_s * 1000
-        first = of_node[0]
         for absence in self._load(connection).values():
             if absence.suspected_ms is None or not absence.ticket or abs(absence.from_ms - first.absence.from_ms) > within_ms:
                 continue
             ticket = stored.find(connection, absence.ticket)
-            if ticket is not None and self._node_of(connection, ticket.site) == first.place.access_node:
-                return ticket.parent or ticket.number
+            if ticket is None or self._node_of(connection, ticket.site) != first.place.access_node:
+                continue
+            lead = stored.find(connection, ticket.parent) if ticket.parent else ticket
+            if lead is not None and lead.state in _UNDONE:
+                return lead.number
         return ""
 
     def _node_of(self, connection: Connection, site: str) -> str:
@@ -356,6 +348,7 @@ class Silences:
         kept.save_absence(connection, done)
         self._load(connection).pop(absence.site, None)
         self._again_ms.pop(absence.site, None)
+        self._concluded.append((done, change is not None))
         return change is not None
 
     def _closing(
@@ -372,6 +365,8 @@ class Silences:
                 number = self._desk.number(connection, now_ms)
                 return tickets.born_resolved(fault, number=number, site=absence.site, now_ms=now_ms)
             return None
+        if found.outcome is Outcome.FAULT and ticket is not None and ticket.kind in _OF_SILENCE:
+            open_one = ticket if ticket.state is not TicketState.CLOSED else None
         if open_one is None:
             return None
         if found.outcome in (Outcome.POWER, Outcome.OFF):
@@ -379,8 +374,18 @@ class Silences:
         if found.outcome is Outcome.OURSELVES:
             return tickets.withdraw(open_one, closing=Closing.OWN_BLINDNESS, now_ms=now_ms)
         if found.outcome is Outcome.FAULT and found.kind is not None:
-            return tickets.amend(open_one, self._explained(absence, found), now_ms=now_ms)
+            # Also the ticket that a person has resolved meanwhile.
+            return tickets.amend(open_one, self._proven(connection, absence, found), now_ms=now_ms)
         return tickets.recover(open_one, ended_ms=absence.to_ms, now_ms=now_ms)
+
+    def _proven(self, connection: Connection, absence: Absence, found: Explanation) -> Fault:
+        """The fault that the record names, shown by a sample where one proves it."""
+        fault = self._explained(absence, found)
+        for one in kept.faults_since(connection, absence.site, absence.from_ms):
+            if one.episode.kind is found.kind and one.episode.overlaps(found.from_ms, found.to_ms):
+                shown = proof.evidence(connection, absence.site, one.episode.proof, found.kind, facts=fault.evidence.facts)
+                return replace(fault, evidence=shown)
+        return fault
 
     def _explained(self, absence: Absence, found: Explanation) -> Fault:
         assert found.kind is not None
@@ -414,16 +419,15 @@ class Silences:
         self._load(connection)[absence.site] = absence
 
 
-class _Lost(NamedTuple):
-    """Silent sites by access node; by feeder, with their access nodes; and all sites of each access node."""
+class _Held:
+    """The classes of a stretch of time, by whom they are for."""
 
-    by_node: Mapping[str, Sequence[Absence]]
-    by_feeder: Mapping[str, Sequence[tuple[str, Absence]]]
-    sites_of: Mapping[str, Sequence[str]]
+    def __init__(self, connection: Connection, from_ms: int, to_ms: int) -> None:
+        self._by_whom: dict[tuple[str, str, str], list[Lesson]] = {}
+        for _, one in lessons.between(connection, from_ms - 1, to_ms + 1):
+            self._by_whom.setdefault((one.county, one.township, one.site), []).append(one.lesson)
 
-
-def _places(connection: Connection) -> dict[str, _Place]:
-    rows = connection.execute(
-        select(sites.c.id, sites.c.county, sites.c.township, sites.c.access_node, sites.c.feeder, sites.c.hours)
-    )
-    return {row[0]: _Place(*row[1:]) for row in rows}
+    def around(self, place: Place, site: str, at_ms: int) -> tuple[Lesson, ...]:
+        """Those of a site that had begun by ``at_ms``."""
+        whom = product(("", place.county), ("", place.township), ("", site))
+        return tuple(one for key in dict.fromkeys(whom) for one in self._by_whom.get(key, ()) if one.from_ms <= at_ms)
