@@ -10,10 +10,12 @@ from socket import socket
 import pytest
 import trustme
 
-from sitekeeper_agent.probes import Context, Findings, media, parse_portal
+from sitekeeper_agent.probes import Context, Findings, media, parse_portal, portal
 from sitekeeper_agent.probes.media import Kept, Trial
-from sitekeeper_protocol.ladder import Reading
-from sitekeeper_protocol.vocabulary import Metric, Reason, Rung, State
+from sitekeeper_agent.probes.runner import ProbeRunner
+from sitekeeper_agent.sampler import look as look_once
+from sitekeeper_protocol.ladder import Baseline, Reading
+from sitekeeper_protocol.vocabulary import Grade, Kind, Metric, Reason, Rung, State
 from support.web_servers import Behaviour, dripping, request_of, serve
 
 SEGMENT = b"\x47" + bytes(187) * 2000
@@ -454,3 +456,35 @@ def test_streams_that_say_nothing_leave_the_others_their_share_of_the_time() -> 
     states = by_label(found)
     assert [states[str(at)] for at in (5, 6, 7, 8)] == [PLAYS] * 4
     assert [states[str(at)] for at in (1, 2, 3, 4)] == [(State.FAIL, Reason.TIMEOUT)] * 4
+
+
+def test_a_stream_that_worked_and_fails_is_named_as_the_fault_beside_one_that_never_did() -> None:
+    pages = {**GOOD, "/": "portal"}
+    runner = ProbeRunner({"portal": portal.probe, "media": media.probe}, timeout_s=20)
+    try:
+        with station(pages) as on_air:
+            asked = on_air.context("/mistyped.m3u8", "/tv.m3u8")
+            asked = asked._replace(portal=parse_portal(f"http://127.0.0.1:{on_air.port}/"))
+            well = look_once(runner, asked, Baseline(), None)
+            assert (well.verdict.state, well.baseline.proven >= {("ipv4#2", Rung.MEDIA)}) == (State.OK, True)
+            on_air.pages["/tv.m3u8"] = answer("", "503 Busy")
+            broken = look_once(runner, asked, well.baseline, well.verdict)
+    finally:
+        runner.close()
+    verdict = broken.verdict
+    assert (verdict.rung, verdict.kind, verdict.grade) == (Rung.MEDIA, Kind.MEDIA_DOWN, Grade.PROVEN)
+    assert verdict.reason is Reason.HTTP_SERVER_ERROR
+
+
+def test_a_line_that_dies_between_two_trials_is_not_hidden_by_the_last_one() -> None:
+    """The ladder takes a stream that plays as proof of the line, so an old success must not be repeated unseen."""
+    runner = ProbeRunner({"media": media.probe}, timeout_s=20)
+    try:
+        with station(GOOD) as on_air:
+            asked = on_air.context("/tv.m3u8")
+            before = look_once(runner, asked, Baseline(), None)
+            assert before.readings[0].state == State.OK
+        after = look_once(runner, asked, before.baseline, before.verdict)
+    finally:
+        runner.close()
+    assert (after.readings[0].state, after.readings[0].reason) == (State.FAIL, Reason.REFUSED)
