@@ -6,7 +6,7 @@ A number or word of a newer program, which this one does not know, is shown as i
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from sitekeeper_protocol.vocabulary import Grade, Kind, Method, Party, Reason, Rung, Severity, State
+from sitekeeper_protocol.vocabulary import Grade, Kind, Method, Party, PlayerState, Reason, Rung, Severity, State
 
 Lang = Literal["zh", "en"]
 LANGUAGES: tuple[Lang, Lang] = ("zh", "en")
@@ -68,6 +68,19 @@ REASONS: dict[Reason, Pair] = {
     Reason.NOT_CONFIGURED: ("没有配置", "not configured"),
     Reason.SLOW: ("速度慢", "slow"),
     Reason.STREAM_STALLED: ("直播流不再更新", "the live stream no longer moves"),
+}
+
+PLAYER_STATES: dict[PlayerState, Pair] = {
+    PlayerState.ABSENT: ("未运行", "not running"),
+    PlayerState.IDLE: ("空闲", "idle"),
+    PlayerState.STARTING: ("正在打开", "starting"),
+    PlayerState.PLAYING: ("正在播放", "playing"),
+    PlayerState.STALLED: ("卡住缓冲", "stalled"),
+    PlayerState.PAUSED: ("已暂停", "paused"),
+    PlayerState.HUNG: ("没有响应", "not responding"),
+    PlayerState.RESTARTING: ("反复重启", "restarting again and again"),
+    PlayerState.RUNNING: ("正在运行", "running"),
+    PlayerState.UNKNOWN: ("查不到", "can't be asked"),
 }
 
 METHODS: dict[Method, Pair] = {
@@ -238,6 +251,11 @@ def state(state: State | int, lang: Lang) -> str:
 def reason(reason: Reason | int, lang: Lang) -> str:
     """Why a reading is not plain ok, in words."""
     return _name(REASONS, reason, lang)
+
+
+def player_state(state: PlayerState | int, lang: Lang) -> str:
+    """What a player does, in words."""
+    return _name(PLAYER_STATES, state, lang)
 
 
 def method(method: Method | int, lang: Lang) -> str:

@@ -95,6 +95,27 @@ class Method(IntEnum):
 
 
 @unique
+class PlayerState(IntEnum):
+    """What a watched player does."""
+
+    ABSENT = 0
+    """It does not run, or nothing listens where it should."""
+    IDLE = 1
+    STARTING = 2
+    """It was asked to play, or to play from elsewhere, and has not shown a picture yet."""
+    PLAYING = 3
+    STALLED = 4
+    PAUSED = 5
+    HUNG = 6
+    RESTARTING = 7
+    """It was started at least three times within ten minutes."""
+    RUNNING = 8
+    """Its program runs; what it does can't be told."""
+    UNKNOWN = 9
+    """It can't be asked, or what it answers makes no sense."""
+
+
+@unique
 class Party(StrEnum):
     """Whose job a fault is."""
 
@@ -294,10 +315,22 @@ class Metric(IntEnum):
     PLAYING = 50
     MEDIA_STARTUP_MS = 60
     MEDIA_STATUS = 61
+    PLAYER_STATE = 70
+    PLAYER_PLAY_S = 71
+    PLAYER_STALLS = 72
+    PLAYER_STALL_S = 73
+    PLAYER_FAILURES = 74
+    PLAYER_SESSIONS = 75
+    PLAYER_STARTUP_MS = 76
+    PLAYER_BUFFER_S = 77
+    PLAYER_DROPPED_FRAMES = 78
+    PLAYER_RECEIVED_BYTES = 79
+    PLAYER_STARTS = 80
 
 
 _RUNG = "path/rung, e.g. ipv4/dns"
 _STREAM = "number of the stream"
+_PLAYER = "name of the player"
 _MIB, _KIB = 1048576.0, 1024.0
 METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
     {
@@ -336,6 +369,19 @@ METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
         Metric.PLAYING: MetricFacts("1", 1, "", "streams that are being played; absent where no player is watched"),
         Metric.MEDIA_STARTUP_MS: MetricFacts("ms", 1, _STREAM, "media: from the start to enough bytes for a player to begin"),
         Metric.MEDIA_STATUS: MetricFacts("HTTP status", 1, _STREAM, "media: status code of the last answer"),
+        Metric.PLAYER_STATE: MetricFacts("player state", 1, _PLAYER, "player: what it does"),
+        Metric.PLAYER_PLAY_S: MetricFacts(
+            "s", 0.1, _PLAYER, "player: played since the sample before; absent without session"
+        ),
+        Metric.PLAYER_STALLS: MetricFacts("1", 1, _PLAYER, "player: stalls (rebuffering) that began since the sample before"),
+        Metric.PLAYER_STALL_S: MetricFacts("s", 0.1, _PLAYER, "player: time in stalls since the sample before"),
+        Metric.PLAYER_FAILURES: MetricFacts("1", 1, _PLAYER, "player: failures to start or to play on since the sample before"),
+        Metric.PLAYER_SESSIONS: MetricFacts("1", 1, _PLAYER, "player: sessions that began since the sample before"),
+        Metric.PLAYER_STARTUP_MS: MetricFacts("ms", 1, _PLAYER, "player: from the request to the first picture, last session"),
+        Metric.PLAYER_BUFFER_S: MetricFacts("s", 0.1, _PLAYER, "player: media that it holds ahead"),
+        Metric.PLAYER_DROPPED_FRAMES: MetricFacts("1", 1, _PLAYER, "player: pictures not shown since the sample before"),
+        Metric.PLAYER_RECEIVED_BYTES: MetricFacts("B", _KIB, _PLAYER, "player: bytes that it took in since the sample before"),
+        Metric.PLAYER_STARTS: MetricFacts("1", 1, _PLAYER, "player: starts of its program in the last ten minutes"),
     }
 )
 

@@ -9,13 +9,14 @@ import pytest
 
 from sitekeeper_protocol import texts
 from sitekeeper_protocol.texts import LANGUAGES, Lang
-from sitekeeper_protocol.vocabulary import Grade, Kind, Method, Party, Reason, Rung, Severity, State
+from sitekeeper_protocol.vocabulary import Grade, Kind, Method, Party, PlayerState, Reason, Rung, Severity, State
 
 NAMED: list[tuple[type[Enum], Callable[[Any, Lang], str], dict[Any, texts.Pair]]] = [
     (Rung, texts.rung, texts.RUNGS),
     (State, texts.state, texts.STATES),
     (Reason, texts.reason, texts.REASONS),
     (Method, texts.method, texts.METHODS),
+    (PlayerState, texts.player_state, texts.PLAYER_STATES),
     (Kind, texts.kind, texts.KINDS),
     (Party, texts.party, texts.PARTIES),
     (Grade, texts.grade, texts.GRADES),

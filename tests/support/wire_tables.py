@@ -15,6 +15,7 @@ _ENUM_NAMES: dict[str, Mapping[Any, texts.Pair]] = {
     "State": texts.STATES,
     "Reason": texts.REASONS,
     "Method": texts.METHODS,
+    "PlayerState": texts.PLAYER_STATES,
     "Party": texts.PARTIES,
     "Grade": texts.GRADES,
     "Severity": texts.SEVERITIES,
