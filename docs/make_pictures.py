@@ -148,7 +148,7 @@ def _week(county: Cases, site: str) -> None:
     county.blind(today - 4 * DAY_MS + 13 * HOUR_MS, today - 4 * DAY_MS + 18 * HOUR_MS)
     for back in range(6, 0, -1):
         nine = today - back * DAY_MS + 9 * HOUR_MS
-        morning = [(nine, nine + 2 * HOUR_MS + back * 9 * MINUTE_MS, State.OK, None)]
+        morning: list[tuple[int, int, State, Kind | None]] = [(nine, nine + 2 * HOUR_MS + back * 9 * MINUTE_MS, State.OK, None)]
         fault = {5: Kind.LINE_DOWN, 3: Kind.PORTAL_DOWN, 2: Kind.GATEWAY_DOWN}.get(back)
         if fault is not None:
             start = morning[-1][1]

@@ -12,12 +12,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from support.wait import wait_until
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+_LEAST_WINDOW = 500
 _FLAGS = (
     "--headless",
     "--no-sandbox",  # it runs as root in CI, on pages of our own
@@ -59,10 +61,20 @@ class Browser:
         self._ask("POST", f"element/{self._find(selector)}/click", {})
 
     def resize(self, width: int, height: int) -> None:
+        """Another size of the window, or of the page alone where no window is so narrow."""
         self._ask("POST", "window/rect", {"width": width, "height": height})
+        if width < _LEAST_WINDOW:
+            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+            self._ask("POST", "goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": size})
+        else:
+            self._ask("POST", "goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}})
 
     def picture(self, file: Path) -> None:
         file.write_bytes(base64.b64decode(self._ask("GET", "screenshot")))
+
+    def switch_scripts_off(self) -> None:
+        """Let pages that are opened from now on run no script; ``run`` still does."""
+        self._ask("POST", "goog/cdp/execute", {"cmd": "Emulation.setScriptExecutionDisabled", "params": {"value": True}})
 
     def complaints(self) -> list[str]:
         """What the browser has written to its console since it was last asked: errors of scripts and of the content policy."""
@@ -85,21 +97,33 @@ def _call(method: str, address: str, body: dict[str, object] | None = None) -> A
         raise AssertionError(f"{method} {address}: {json.load(err)['value']['message']}") from None
 
 
+def _driver(program: str, log: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """A driver and its port. It takes one that is free for IPv6 and wants it for IPv4 too, where it may be taken: again."""
+    started = re.compile(rb"started successfully on port (\d+)")
+
+    def listens_or_ends(process: subprocess.Popen[bytes]) -> bool:
+        return process.poll() is not None or started.search(log.read_bytes()) is not None
+
+    for _ in range(10):
+        with log.open("wb") as out:
+            driver = subprocess.Popen([program, "--port=0"], stdout=out, stderr=subprocess.STDOUT)
+        wait_until(partial(listens_or_ends, driver), "the driver listens or ends", 60)
+        found = started.search(log.read_bytes())
+        if found is not None:
+            return driver, int(found[1])
+        driver.wait(30)
+    raise AssertionError(log.read_text(errors="replace"))
+
+
 @contextmanager
 def chromium(folder: Path, language: str = "en") -> Iterator[Browser]:
     """A Chromium with a new profile; it and its driver end with the block."""
     programs = [shutil.which(name) for name in ("chromedriver", "chromium")]
     assert all(programs), "chromium and chromium-driver are needed; `make test` names them"
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "driver.log"
-    with log.open("wb") as out:
-        driver = subprocess.Popen([str(programs[0]), "--port=0"], stdout=out, stderr=subprocess.STDOUT)
+    driver, port = _driver(str(programs[0]), folder / "driver.log")
     try:
-        started = re.compile(rb"started successfully on port (\d+)")
-        wait_until(lambda: started.search(log.read_bytes()), "the driver listens", 60)
-        found = started.search(log.read_bytes())
-        assert found is not None
-        at = f"http://127.0.0.1:{int(found[1])}"
+        at = f"http://127.0.0.1:{port}"
         options = {
             "binary": programs[1],
             "args": [*_FLAGS, f"--user-data-dir={folder / 'profile'}", f"--lang={language}"],

@@ -66,7 +66,7 @@ def test_a_technician_signs_in_sees_a_fault_come_and_looks_into_it(at: Bench, co
         _fault(at, "v1")
         wait_until(lambda: "name resolution: failed" in browser.text, "the page shows it by itself", 60)
         assert browser.run("return window.stays"), "without being loaded again"
-        browser.click(".needs a")
+        browser.click("#noticed-v1")
         wait_until(lambda: browser.address.endswith("/sites/v1"), "the site's page")
         assert "How far the line reaches" in browser.text and "cable" in browser.text
         browser.click(".who form button")
@@ -76,7 +76,7 @@ def test_a_technician_signs_in_sees_a_fault_come_and_looks_into_it(at: Bench, co
             browser.open(console.address + address)
             browser.resize(1200, 900)
             assert _fits(browser), address
-            browser.resize(500, 900)
+            browser.resize(390, 900)
             assert _fits(browser), f"{address or 'overview'} on a phone"
         assert browser.complaints() == []
 

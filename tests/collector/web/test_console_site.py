@@ -4,6 +4,7 @@ import datetime
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,7 +118,7 @@ def test_open_faults_and_tickets_of_a_site_are_on_its_page(stage: Stage) -> None
         ({"suspected_ms": 1_000, "ticket": "261125-9"}, "The line is suspected."),
     ],
 )
-def test_a_silence_is_explained(stage: Stage, more: dict[str, object], said: str) -> None:
+def test_a_silence_is_explained(stage: Stage, more: dict[str, Any], said: str) -> None:
     stage.cases.absent("v1", **more)
     page = stage.get("/sites/v1").text
     assert said in page and ("/tickets/261125-9" in page) == ("ticket" in more)
