@@ -7,7 +7,17 @@ from collections.abc import Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from sitekeeper_collector import __version__, cli_broker, cli_classes, cli_run, cli_samples, cli_sites, cli_store, cli_users
+from sitekeeper_collector import (
+    __version__,
+    cli_broker,
+    cli_classes,
+    cli_ledger,
+    cli_run,
+    cli_samples,
+    cli_sites,
+    cli_store,
+    cli_users,
+)
 from sitekeeper_collector.broker.folder import BrokerFolderError
 from sitekeeper_collector.cli_common import CliError
 from sitekeeper_collector.cli_text import safe
@@ -38,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"sitekeeper-collector {__version__}")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for module in (cli_run, cli_sites, cli_samples, cli_store, cli_broker, cli_users, cli_classes):
+    for module in (cli_run, cli_sites, cli_samples, cli_ledger, cli_store, cli_broker, cli_users, cli_classes):
         module.add(commands)
     return whole
 

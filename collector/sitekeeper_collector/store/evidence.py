@@ -60,6 +60,12 @@ def spans_between(connection: Connection, site: str, from_ms: int, to_ms: int | 
     return [_span(row) for row in connection.execute(query.order_by(spans.c.from_ms, spans.c.run, spans.c.first))]
 
 
+def all_spans(connection: Connection, site: str) -> list[Span]:
+    """All spans of a site, by run and number."""
+    query = select(spans).where(spans.c.site == site).order_by(spans.c.run, spans.c.first)
+    return [_span(row) for row in connection.execute(query)]
+
+
 def last_lives(connection: Connection, site: str, of_runs: Iterable[int]) -> dict[int, int]:
     """The last instant that the record of each run tells of, by run."""
     query = select(spans.c.run, func.max(spans.c.to_ms)).where(spans.c.site == site, spans.c.run.in_(sorted(set(of_runs))))
@@ -110,8 +116,18 @@ def markers_between(connection: Connection, site: str, from_ms: int, to_ms: int)
     before = select(markers).where(mine, markers.c.at_ms < from_ms).order_by(markers.c.at_ms.desc()).limit(4)
     after = select(markers).where(mine, markers.c.at_ms > to_ms).order_by(markers.c.at_ms).limit(4)
     rows = [row for query in (before, inside, after) for row in connection.execute(query)]
-    found = [Marker(r.run, r.sequence, r.at_ms, PowerEvent(r.what), r.reason, r.about_run, r.last_ms, r.boot_ms) for r in rows]
-    return sorted(found, key=lambda m: (m.at_ms, m.run, m.sequence, m.what.value))
+    return sorted((_marker(row) for row in rows), key=lambda m: (m.at_ms, m.run, m.sequence, m.what.value))
+
+
+def all_markers(connection: Connection, site: str) -> list[PlacedMarker]:
+    """All markers of a site, by run, number and place."""
+    query = select(markers).where(markers.c.site == site).order_by(markers.c.run, markers.c.sequence, markers.c.place)
+    return [PlacedMarker(site, row.place, _marker(row)) for row in connection.execute(query)]
+
+
+def _marker(row: Row[Any]) -> Marker:
+    what = PowerEvent(row.what)
+    return Marker(row.run, row.sequence, row.at_ms, what, row.reason, row.about_run, row.last_ms, row.boot_ms)
 
 
 # --- faults ------------------------------------------------------------------------------------------------------------
