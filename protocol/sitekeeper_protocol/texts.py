@@ -6,7 +6,7 @@ A number or word of a newer program, which this one does not know, is shown as i
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from sitekeeper_protocol.vocabulary import Grade, Kind, Method, Party, PlayerState, Reason, Rung, Severity, State
+from sitekeeper_protocol.vocabulary import Grade, Kind, Method, Party, PlayerState, Reason, Rung, Severity, SmartState, State
 
 Lang = Literal["zh", "en"]
 LANGUAGES: tuple[Lang, Lang] = ("zh", "en")
@@ -81,6 +81,15 @@ PLAYER_STATES: dict[PlayerState, Pair] = {
     PlayerState.RESTARTING: ("反复重启", "restarting again and again"),
     PlayerState.RUNNING: ("正在运行", "running"),
     PlayerState.UNKNOWN: ("查不到", "can't be asked"),
+}
+
+SMART_STATES: dict[SmartState, Pair] = {
+    SmartState.PASSED: ("自检正常", "passes its own test"),
+    SmartState.WORN: ("有坏扇区或接近寿命", "bad sectors, or near the end of its life"),
+    SmartState.FAILING: ("即将损坏，请尽快换盘", "failing, replace it soon"),
+    SmartState.NO_RIGHTS: ("没有权限读取", "may not be read without rights"),
+    SmartState.NOT_OFFERED: ("硬盘不提供健康信息", "tells nothing of its health"),
+    SmartState.UNKNOWN: ("读取结果无法识别", "its answer makes no sense"),
 }
 
 METHODS: dict[Method, Pair] = {
@@ -256,6 +265,11 @@ def reason(reason: Reason | int, lang: Lang) -> str:
 def player_state(state: PlayerState | int, lang: Lang) -> str:
     """What a player does, in words."""
     return _name(PLAYER_STATES, state, lang)
+
+
+def smart_state(state: SmartState | int, lang: Lang) -> str:
+    """What a disk says of its own health, in words."""
+    return _name(SMART_STATES, state, lang)
 
 
 def method(method: Method | int, lang: Lang) -> str:

@@ -116,6 +116,22 @@ class PlayerState(IntEnum):
 
 
 @unique
+class SmartState(IntEnum):
+    """What a disk says of its own health."""
+
+    PASSED = 0
+    WORN = 1
+    """It passes its own test, but has sectors that it can't read, has lost data, or is at the end of its planned life."""
+    FAILING = 2
+    NO_RIGHTS = 3
+    """The agent may not ask it, which is no fault of the disk."""
+    NOT_OFFERED = 4
+    """It has no SMART, or its USB bridge hides it."""
+    UNKNOWN = 5
+    """It was asked, and what came back makes no sense."""
+
+
+@unique
 class Party(StrEnum):
     """Whose job a fault is."""
 
@@ -326,11 +342,23 @@ class Metric(IntEnum):
     PLAYER_DROPPED_FRAMES = 78
     PLAYER_RECEIVED_BYTES = 79
     PLAYER_STARTS = 80
+    DISK_READONLY = 90
+    DISK_IO_ERRORS = 91
+    SMART_STATE = 92
+    THROTTLED = 93
+    CPU_LIMIT_RATIO = 94
+    DISPLAYS = 95
+    AUDIO_OUTPUTS = 96
+    EQUIPMENT_EXPECTED = 97
+    EQUIPMENT_ABSENT = 98
+    EQUIPMENT_PRESENT = 99
+    SETTINGS_DIFFERING = 100
 
 
 _RUNG = "path/rung, e.g. ipv4/dns"
 _STREAM = "number of the stream"
 _PLAYER = "name of the player"
+_ITEM = "sort/name, e.g. usb/camera"
 _MIB, _KIB = 1048576.0, 1024.0
 METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
     {
@@ -370,9 +398,7 @@ METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
         Metric.MEDIA_STARTUP_MS: MetricFacts("ms", 1, _STREAM, "media: from the start to enough bytes for a player to begin"),
         Metric.MEDIA_STATUS: MetricFacts("HTTP status", 1, _STREAM, "media: status code of the last answer"),
         Metric.PLAYER_STATE: MetricFacts("player state", 1, _PLAYER, "player: what it does"),
-        Metric.PLAYER_PLAY_S: MetricFacts(
-            "s", 0.1, _PLAYER, "player: played since the sample before; absent without session"
-        ),
+        Metric.PLAYER_PLAY_S: MetricFacts("s", 0.1, _PLAYER, "player: played since the sample before; absent without session"),
         Metric.PLAYER_STALLS: MetricFacts("1", 1, _PLAYER, "player: stalls (rebuffering) that began since the sample before"),
         Metric.PLAYER_STALL_S: MetricFacts("s", 0.1, _PLAYER, "player: time in stalls since the sample before"),
         Metric.PLAYER_FAILURES: MetricFacts("1", 1, _PLAYER, "player: failures to start or to play on since the sample before"),
@@ -382,6 +408,17 @@ METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
         Metric.PLAYER_DROPPED_FRAMES: MetricFacts("1", 1, _PLAYER, "player: pictures not shown since the sample before"),
         Metric.PLAYER_RECEIVED_BYTES: MetricFacts("B", _KIB, _PLAYER, "player: bytes that it took in since the sample before"),
         Metric.PLAYER_STARTS: MetricFacts("1", 1, _PLAYER, "player: starts of its program in the last ten minutes"),
+        Metric.DISK_READONLY: MetricFacts("1", 1, "volume", "1: the volume takes no data, though it should"),
+        Metric.DISK_IO_ERRORS: MetricFacts("1", 1, "disk or partition", "errors counted by its file system or driver, total"),
+        Metric.SMART_STATE: MetricFacts("SMART state", 1, "disk", "what the disk says of its own health"),
+        Metric.THROTTLED: MetricFacts("1", 1, "", "times that heat slowed the processor since the sample before"),
+        Metric.CPU_LIMIT_RATIO: MetricFacts("ratio", 0.01, "", "share of its top frequency that the processor may use"),
+        Metric.DISPLAYS: MetricFacts("1", 1, "", "displays that are connected"),
+        Metric.AUDIO_OUTPUTS: MetricFacts("1", 1, "", "sound outputs that could be heard"),
+        Metric.EQUIPMENT_EXPECTED: MetricFacts("1", 1, "", "expected items that could be looked for"),
+        Metric.EQUIPMENT_ABSENT: MetricFacts("1", 1, "", "expected items that are not there"),
+        Metric.EQUIPMENT_PRESENT: MetricFacts("1", 1, _ITEM, "1: the expected item is there, 0: it is not; absent: can't tell"),
+        Metric.SETTINGS_DIFFERING: MetricFacts("1", 1, "", "settings that differ from the commissioned ones"),
     }
 )
 

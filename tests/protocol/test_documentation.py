@@ -75,7 +75,14 @@ def test_every_struct_that_crosses_the_wire_is_documented() -> None:
     assert on_the_wire - parts == set(STRUCTS.values())
 
 
-NUMBERED = [vocabulary.Rung, vocabulary.State, vocabulary.Reason, vocabulary.Method, vocabulary.PlayerState]
+NUMBERED = [
+    vocabulary.Rung,
+    vocabulary.State,
+    vocabulary.Reason,
+    vocabulary.Method,
+    vocabulary.PlayerState,
+    vocabulary.SmartState,
+]
 
 
 @pytest.mark.parametrize("enum", NUMBERED)
