@@ -59,13 +59,13 @@ def _known_to_work(county: Rig, collector: Collector, page: Portal, site: str) -
     agent.start()
     wait_until(
         lambda: collector.rows("SELECT 1 FROM spans WHERE site = ? AND state = ? AND last > 3", site, State.OK.value),
-        f"{site} is heard and well\n{agent.log()}\n{collector.log()}",
+        lambda: f"{site} is heard and well\n{agent.log()}\n{collector.log()}",
         60,
     )
 
 
 def _state(book: Casebook, state: TicketState) -> None:
-    wait_until(lambda: [t.state for t in book.tickets()] == [state], f"one ticket, {state}\n{book.told()}", 60)
+    wait_until(lambda: [t.state for t in book.tickets()] == [state], lambda: f"one ticket, {state}\n{book.told()}", 60)
 
 
 def test_a_portal_that_stops_makes_one_ticket_and_two_mails_in_one_thread(county: Rig, post: PostOffice, page: Portal) -> None:
@@ -192,7 +192,7 @@ def test_mails_wait_for_a_server_that_is_away_or_busy_and_come_in_order(county: 
         assert {m.row.state for m in book.mails(ticket.number)} <= {MailState.PENDING, MailState.SENDING}
         assert any("451" in m.row.reason for m in book.mails(ticket.number))
         post.busy = False
-        post.wait_for(2, f"both mails, to the one who has a mailbox\n{book.told()}")
+        post.wait_for(2, lambda: f"both mails, to the one who has a mailbox\n{book.told()}")
         wait_until(lambda: all(m.row.state.final for m in book.mails(ticket.number)), "no mail waits any more", 60)
         assert [letter.message_id for letter in post.letters] == [f"<{ticket.number}.1.{at}@county.test>" for at in (0, 1)]
         of_zh, of_en = ([m.row for m in book.mails(ticket.number) if m.row.recipient == who] for who in (ZH, EN))

@@ -105,7 +105,7 @@ class PostOffice:
 
     def wait_for(self, count: int, what: str, timeout_s: float = 60) -> list[Letter]:
         """The letters, once there are ``count``."""
-        wait_until(lambda: len(self._letters) >= count, f"{count} mails have come ({what})\n{self.told()}", timeout_s)
+        wait_until(lambda: len(self._letters) >= count, lambda: f"{count} mails have come ({what})\n{self.told()}", timeout_s)
         return self.letters
 
     def told(self) -> str:
