@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from sitekeeper_agent import clock, platform, statusfile, uplink
+from sitekeeper_agent import clock, notify_service, platform, statusfile, uplink
 from sitekeeper_agent.config import Settings
 from sitekeeper_agent.courier import Courier, Plan, covered_by
 from sitekeeper_agent.journal import Now, Run, goodbye_event, new_run, start_events
@@ -91,7 +91,7 @@ def run(settings: Settings, password: str | None) -> int:
         runner = ProbeRunner(timeout_s=settings.probe_timeout_s)
         stack.callback(runner.close)
         agent = Agent(settings, password, spool, happenings, Measurer(runner, happenings))
-        agent.live()
+        agent.live(notify_service.here())
         return 0
 
 
@@ -193,29 +193,35 @@ class Agent:
 
     # --- the loop ------------------------------------------------------------------------------------------------------
 
-    def live(self) -> None:
+    def live(self, manager: notify_service.ServiceManager) -> None:
         """Go on until told to stop, then say goodbye."""
         _log.info("agent of %s runs as %016x", self._settings.site, self._run)
+        manager.ready()
         while self._stopping is None:
             now = read_clocks()
+            manager.alive(now.boottime_ms)
+            manager.told(self._trouble or ("connected" if self._up else "connecting"))
             self._keep_house(now)
             self._keep_sampling(now)
             self._keep_connected(now)
             self._keep_sending(now)
             try:
-                happening = self._happenings.get(timeout=self._idle_s())
+                happening = self._happenings.get(timeout=self._idle_s(manager.due_ms(now.boottime_ms)))
             except queue.Empty:
                 continue
             self._handle(happening)
+        manager.stopping()
         self._goodbye()
 
-    def _idle_s(self) -> float:
+    def _idle_s(self, beat_due_ms: int | None) -> float:
         now_ms = read_clocks().boottime_ms
         dues = [self._courier.wake_ms(now_ms), self._housekeeping_ms - now_ms]
         if not self._measuring:
             dues.append(self._sample_ms - now_ms)
         if self._link is None:
             dues.append(self._connect_ms - now_ms)
+        if beat_due_ms is not None:
+            dues.append(beat_due_ms)
         dues.extend(sent_ms + PUBACK_MS - now_ms for _, sent_ms in self._waiting.values())
         return max(0.01, min(dues) / 1000)
 
