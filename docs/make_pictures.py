@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from msgspec.structs import replace
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 _ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(_ROOT / "tests"), str(_ROOT / "benchmarks")]
@@ -25,6 +25,7 @@ from sitekeeper_collector.store.engine import Store, open_store  # noqa: E402
 from sitekeeper_collector.web.server import ConsoleServer  # noqa: E402
 from sitekeeper_protocol import codec, topics  # noqa: E402
 from sitekeeper_protocol.messages import Clock, Presence, Sample, Status  # noqa: E402
+from sitekeeper_protocol.sitecode import encode  # noqa: E402
 from sitekeeper_protocol.vocabulary import Grade, Kind, Metric, Party, Reason, Rung, State  # noqa: E402
 from support.browser import Browser, chromium  # noqa: E402
 from support.cases import DAY_MS, HOUR_MS, MINUTE_MS, Cases  # noqa: E402
@@ -46,10 +47,12 @@ LONG_AGO_MS = 3_600_000
 PICTURES = (
     ("overview", "", 820),
     ("tickets", "tickets?state=all", 640),
-    ("ticket", "tickets/{line}", 900),
+    ("ticket", "tickets/{ticket}", 1180),
+    ("decoder", "decoder?site=v003&code={code}", 860),
     ("site", "sites/v002", 900),
 )
 SUSPECTED = 8
+NEIGHBOURS = tickets.Evidence(facts=(("access_node", "OLT-石桥-1"), ("neighbours_gone", "3/3")))
 FAULTY = 1
 """The site whose ticket is shown."""
 
@@ -79,7 +82,7 @@ def messages() -> Iterator[Inbound]:
         site, heard_ms = site_id(at), now_ms() - (LONG_AGO_MS if at in (*SILENT, *SWITCHED_OFF) else 0)
         taken = tuple(islice(typical.samples(random.Random(at)), 8))
         if at == NAMES_FAIL:
-            taken = taken[:4] + tuple(failing(one, Rung.DNS, Reason.TIMEOUT) for one in taken[4:])
+            taken = taken[:4] + tuple(failing(one, Rung.ISP, Reason.TIMEOUT) for one in taken[4:])
         if at == PORTAL_FAILS:
             taken = taken[:6] + tuple(failing(one, Rung.PORTAL, Reason.HTTP_SERVER_ERROR) for one in taken[6:])
         made = typical.report(taken, site=site, run=at + 1, boot=at + 1, number=1)
@@ -105,7 +108,7 @@ def county(folder: Path) -> Iterator[Store]:
             "account": f"0371{880100 + at * 13}",
             "loid": f"LOID{77120 + at * 7}",
             "line_phone": f"0371-555{2200 + at}",
-            "contacts": "王芳 0371-5550101",
+            "contacts": "王芳 0371-5550101 wang@qingshan.example",
             "hours": "Mon-Fri 09:00-17:00",
             "added_ms": 1,
             "changed_ms": 1,
@@ -125,9 +128,13 @@ def county(folder: Path) -> Iterator[Store]:
 
 def happened(county: Cases) -> None:
     """What is wrong in the county, and how one site's week was."""
-    lead = county.open("v004", Kind.AREA_OUTAGE, party=Party.TELECOM, grade=Grade.INFERRED, ago_ms=42 * MINUTE_MS)
+    lead = county.open(
+        "v004", Kind.AREA_OUTAGE, party=Party.TELECOM, grade=Grade.INFERRED, ago_ms=42 * MINUTE_MS, rests_on=NEIGHBOURS
+    )
     for site in ("v005", "v006"):
-        county.open(site, Kind.LINE_SUSPECTED, grade=Grade.INFERRED, ago_ms=41 * MINUTE_MS, parent=lead.number)
+        county.open(
+            site, Kind.LINE_SUSPECTED, grade=Grade.INFERRED, ago_ms=41 * MINUTE_MS, parent=lead.number, rests_on=NEIGHBOURS
+        )
     line = county.open(site_id(FAULTY), Kind.LINE_DOWN, ago_ms=3 * HOUR_MS)
     county.fault(site_id(FAULTY), Kind.LINE_DOWN, ago_ms=3 * HOUR_MS, ticket=line.number)
     county.take(line, tickets.acknowledge, by="王芳")
@@ -165,8 +172,16 @@ def site_id(at: int) -> str:
     return f"v{at + 1:03}"
 
 
-def shoot(browser: Browser, console: ConsoleServer, language: str) -> None:
+def shown_ticket(store: Store) -> str:
+    """The number of the ticket whose page is shown."""
+    with store.read() as connection:
+        wanted = select(tables.tickets.c.number).where(tables.tickets.c.site == site_id(FAULTY))
+        return str(connection.execute(wanted).scalar_one())
+
+
+def shoot(browser: Browser, console: ConsoleServer, language: str, ticket: str) -> None:
     """All pictures in one language."""
+    code = encode(site="v003", kind=Kind.MODEM_DOWN, rung=None, minutes=95)
     assert console.first_password is not None
     browser.open(console.address)
     browser.type("input[name=user]", "admin")
@@ -175,7 +190,7 @@ def shoot(browser: Browser, console: ConsoleServer, language: str) -> None:
     wait_until(lambda: browser.address == console.address, "signed in")
     for name, path, height in PICTURES:
         browser.resize(1100, height)
-        browser.open(console.address + path)
+        browser.open(console.address + path.format(ticket=ticket, code=code))
         browser.picture(OUT / f"{name}-{language}.png")
 
 
@@ -190,7 +205,7 @@ def main() -> None:
                 console = ConsoleServer(store, host="127.0.0.1", port=0, wall_ms=now_ms, blind_after_s=3600)
                 console.start()
                 with chromium(folder / f"browser-{language}", "zh-CN" if language == "zh" else "en") as browser:
-                    shoot(browser, console, language)
+                    shoot(browser, console, language, shown_ticket(store))
                 console.stop()
     for file in sorted(OUT.glob("*.png")):
         print(f"{file.relative_to(_ROOT)}  {file.stat().st_size // 1024} kB")

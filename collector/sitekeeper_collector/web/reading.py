@@ -55,16 +55,12 @@ def site_rows(connection: Connection, search: str, *, blind: bool, now_ms: int, 
 
 def trouble(connection: Connection) -> Trouble:
     """The sites that something is wrong with, as far as it is known."""
+    lasting = (absences.c.to_ms.is_(None), absences.c.concluded_ms.is_(None), absences.c.goodbye == "")
     return Trouble(
         frozenset(connection.execute(select(faults.c.site).where(faults.c.ended_ms.is_(None)).distinct()).scalars()),
         frozenset(connection.execute(select(tickets.c.site).where(tickets.c.state.in_(UNDONE)).distinct()).scalars()),
-        frozenset(
-            connection.execute(
-                select(absences.c.site).where(
-                    absences.c.to_ms.is_(None), absences.c.concluded_ms.is_(None), absences.c.suspected_ms.is_not(None)
-                )
-            ).scalars()
-        ),
+        frozenset(connection.execute(select(absences.c.site).where(*lasting, absences.c.suspected_ms.is_not(None))).scalars()),
+        frozenset(connection.execute(select(absences.c.site).where(*lasting)).scalars()),
     )
 
 

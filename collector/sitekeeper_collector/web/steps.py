@@ -48,7 +48,8 @@ def resolve(request: AnyRequest, data: Form) -> Answer:
 
 def _step(request: AnyRequest, data: dict[str, str], taken: Callable[[Ticket, str, str, int], Change]) -> Answer:
     console, number = console_of(request), str(request.path_params["number"])
-    now_ms, by, text = console.wall_ms(), request.scope["user"].name, data.get("text", "").replace("\r\n", "\n")
+    now_ms, by = console.wall_ms(), request.scope["user"].name
+    text = data.get("text", "").replace("\r\n", "\n").replace("\x00", "")  # PostgreSQL takes no NUL in a text
     try:
         with console.store.write() as connection:
             console.desk.change(connection, number, lambda ticket: taken(ticket, by, text, now_ms), now_ms)

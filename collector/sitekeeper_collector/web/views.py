@@ -42,11 +42,13 @@ class Facts(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """The sites with a fault that lasts, with a ticket that waits for somebody, and those whose line is suspected."""
+    """The sites with a fault that lasts, with a ticket that waits for somebody, those whose line is suspected, and all that
+    have broken their promise and are not heard."""
 
     faults: frozenset[str] = frozenset()
     tickets: frozenset[str] = frozenset()
     suspected: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()
 
     def of(self, site: str) -> Standing | None:
         """What it makes of a site; ``None``: nothing."""
@@ -54,7 +56,10 @@ class Trouble(NamedTuple):
             return Standing.TROUBLE
         if site in self.suspected:
             return Standing.SUSPECTED
-        return Standing.TROUBLE if site in self.tickets else None
+        if site in self.tickets:
+            return Standing.TROUBLE
+        # The watch has given it all the time that it may take; who looks at the page need not wait any longer.
+        return Standing.OFF if site in self.silent else None
 
 
 def standing(facts: Facts | None, *, blind: bool, now_ms: int) -> Standing:
