@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sitekeeper_collector.config import compose
+from sitekeeper_collector.config import _line_of, compose
 from sitekeeper_collector.domain.rules import Rules
 from sitekeeper_protocol.settings import SettingsError, read
 
@@ -15,9 +15,9 @@ def load(path: Path | None) -> Rules:
     rules = read(root, Rules, str(path))
     silence, kinds = rules.silence, rules.kinds
     if kinds.line_suspected.hold_down_s > kinds.site_dark.hold_down_s:
-        raise SettingsError(
-            f"{path}: kinds.line_suspected.hold_down_s: longer than site_dark's; the site would always be called dark first"
-        )
+        key, problem = "kinds.line_suspected.hold_down_s", "longer than site_dark's; the site would always be called dark first"
+        raise SettingsError(f"{path}:{_line_of(root, key)}: {key}: {problem}")
     if silence.explain_within_s < silence.grace_s:
-        raise SettingsError(f"{path}: silence.explain_within_s: shorter than grace_s; no record could arrive in time")
+        key, problem = "silence.explain_within_s", "shorter than grace_s; no record could arrive in time"
+        raise SettingsError(f"{path}:{_line_of(root, key)}: {key}: {problem}")
     return rules

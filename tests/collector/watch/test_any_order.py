@@ -94,7 +94,8 @@ def _pcs(story: Story) -> list[Pc]:
 def _pieces(data: st.DataObject, taken: list[Sample]) -> list[list[Sample]]:
     """All samples in windows of some, and some windows more, packed anew."""
     sizes = data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=20))
-    found, at = [], 0
+    found: list[list[Sample]] = []
+    at = 0
     while at < len(taken):
         size = sizes[len(found) % len(sizes)]
         found.append(taken[at : at + size])

@@ -26,7 +26,7 @@ def pcs(*sites: str) -> list[Pc]:
 
 
 def absences(county: Watched) -> list[tuple[str, int, str, str]]:
-    return county.at.rows("absences", "site", "from_ms", "goodbye", "why")  # type: ignore[return-value]
+    return county.at.rows("absences", "site", "from_ms", "goodbye", "why")
 
 
 def was(county: Watched, site: str, from_ms: int, to_ms: int) -> list[Was]:
