@@ -68,6 +68,8 @@ REASONS: dict[Reason, Pair] = {
     Reason.NOT_CONFIGURED: ("没有配置", "not configured"),
     Reason.SLOW: ("速度慢", "slow"),
     Reason.STREAM_STALLED: ("直播流不再更新", "the live stream no longer moves"),
+    Reason.DUPLICATE_ADDRESS: ("另一台设备用了本机的地址", "another machine uses this PC's address"),
+    Reason.LOGIN_REFUSED: ("服务器不接受本站的账号", "the broker refuses the site's login"),
 }
 
 PLAYER_STATES: dict[PlayerState, Pair] = {
@@ -102,6 +104,8 @@ METHODS: dict[Method, Pair] = {
     Method.UDP_QUERY: ("DNS查询", "DNS query"),
     Method.HTTP: ("网页访问", "web request"),
     Method.SYSTEM: ("系统状态", "system state"),
+    Method.HOP_LIMIT: ("限跳数探测", "hop limit"),
+    Method.LOG_FILE: ("日志", "log file"),
 }
 
 KINDS: dict[Kind, Pair] = {

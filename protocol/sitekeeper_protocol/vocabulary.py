@@ -77,6 +77,10 @@ class Reason(IntEnum):
     SLOW = 32
     STREAM_STALLED = 33
     """The playlist of a live stream is served, but nothing new is added to it."""
+    DUPLICATE_ADDRESS = 34
+    """Another machine answers for this PC's own address."""
+    LOGIN_REFUSED = 35
+    """The broker does not take the site's user name and password."""
 
 
 @unique
@@ -92,6 +96,9 @@ class Method(IntEnum):
     UDP_QUERY = 6
     HTTP = 7
     SYSTEM = 8
+    HOP_LIMIT = 9
+    """A datagram that lives for so many hops only; the router at which it ends says so."""
+    LOG_FILE = 10
 
 
 @unique
@@ -353,12 +360,25 @@ class Metric(IntEnum):
     EQUIPMENT_ABSENT = 98
     EQUIPMENT_PRESENT = 99
     SETTINGS_DIFFERING = 100
+    LINE_PROBES = 120
+    LINE_LOSS_RATIO = 121
+    LINE_RTT_P50_MS = 122
+    LINE_RTT_P95_MS = 123
+    LINE_JITTER_MS = 124
+    LINE_USUAL_RTT_MS = 125
+    BROKER_CONNECTED = 126
+    BROKER_REASON = 127
+    LINK_SPEED_MBPS = 128
+    LINK_FULL_DUPLEX = 129
+    WIRELESS_SIGNAL_DBM = 130
+    COMMISSIONED = 131
 
 
 _RUNG = "path/rung, e.g. ipv4/dns"
 _STREAM = "number of the stream"
 _PLAYER = "name of the player"
 _ITEM = "sort/name, e.g. usb/camera"
+_LINE = "path/isp or path/gateway"
 _MIB, _KIB = 1048576.0, 1024.0
 METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
     {
@@ -419,6 +439,20 @@ METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
         Metric.EQUIPMENT_ABSENT: MetricFacts("1", 1, "", "expected items that are not there"),
         Metric.EQUIPMENT_PRESENT: MetricFacts("1", 1, _ITEM, "1: the expected item is there, 0: it is not; absent: can't tell"),
         Metric.SETTINGS_DIFFERING: MetricFacts("1", 1, "", "settings that differ from the commissioned ones"),
+        Metric.LINE_PROBES: MetricFacts("1", 1, _LINE, "line quality: probes of the last half hour"),
+        Metric.LINE_LOSS_RATIO: MetricFacts("ratio", 0.001, _LINE, "line quality: share of them without an answer"),
+        Metric.LINE_RTT_P50_MS: MetricFacts("ms", 0.1, _LINE, "line quality: median time to the answer"),
+        Metric.LINE_RTT_P95_MS: MetricFacts("ms", 0.1, _LINE, "line quality: 95th percentile of the time to the answer"),
+        Metric.LINE_JITTER_MS: MetricFacts("ms", 0.1, _LINE, "line quality: mean change from answer to answer"),
+        Metric.LINE_USUAL_RTT_MS: MetricFacts("ms", 0.1, _LINE, "line quality: the median that is usual at this site"),
+        Metric.BROKER_CONNECTED: MetricFacts("1", 1, "", "1: connected to the broker, 0: not"),
+        Metric.BROKER_REASON: MetricFacts("reason", 1, "", "why there is no connection; absent with one, or if unknown"),
+        Metric.LINK_SPEED_MBPS: MetricFacts("Mbit/s", 1, "interface", "speed that the cable's two ends agreed on"),
+        Metric.LINK_FULL_DUPLEX: MetricFacts("1", 1, "interface", "1: both directions at once, 0: by turns"),
+        Metric.WIRELESS_SIGNAL_DBM: MetricFacts("dBm", 1, "interface", "strength of the wireless signal"),
+        Metric.COMMISSIONED: MetricFacts(
+            "1", 1, "", "1: commissioned in this network, 0: to be commissioned again, or never was"
+        ),
     }
 )
 
