@@ -217,7 +217,9 @@ def born_resolved(fault: Fault, *, number: str, site: str, now_ms: int, parent: 
     details = _told(kind=fault.kind, party=fault.party, grade=fault.grade, parent=parent, previous=previous)
     opened = _enter(ticket, now_ms, SYSTEM, What.OPENED, details)
     resolved = _more(opened, _enter(opened.ticket, now_ms, SYSTEM, What.RECOVERED, _told(ended_ms=ticket.outage_to_ms)))
-    return _notify(resolved, NoticeEvent.RECOVERED, at_once=False)
+    told = _notify(resolved, NoticeEvent.RECOVERED, at_once=False)
+    # A line of a summary is no mail that others could follow: whoever hears of it next hears of it first.
+    return told._replace(ticket=replace(told.ticket, addressee=None))
 
 
 def acknowledge(ticket: Ticket, *, by: str, now_ms: int) -> Change:

@@ -90,6 +90,13 @@ def test_a_fault_known_only_after_its_end_is_born_resolved_without_a_mail_of_its
     assert [(n.event, n.at_once) for n in change.notices] == [(NoticeEvent.RECOVERED, False)]
 
 
+def test_a_fault_that_was_born_resolved_and_comes_back_is_told_as_the_first_mail_of_a_thread() -> None:
+    """Nobody was mailed before, so nobody could be found by the thread."""
+    born = tickets.born_resolved(replace(LINE, ended_ms=T0 - 60_000), number=NUMBER, site=SITE, now_ms=T0)
+    again = tickets.reopen(born.ticket, why="seen_again", now_ms=T0 + HOUR)
+    assert _owed(again) == [(NoticeEvent.REOPENED, Party.TELECOM, f"{NUMBER}/2", 0)]
+
+
 def test_acknowledging_says_who_and_mails_nobody() -> None:
     change = tickets.acknowledge(_open(), by=" 王芳 ", now_ms=T0 + 5)
     assert (change.ticket.state, change.ticket.acknowledged_ms, change.ticket.acknowledged_by) == (
