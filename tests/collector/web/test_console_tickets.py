@@ -320,6 +320,19 @@ def test_a_mail_is_shown_in_a_frame_in_which_nothing_runs(stage: Stage) -> None:
     assert "script-src" not in policy and "上报" not in policy and "Upper River" in body.text
 
 
+def test_a_mail_that_was_refused_says_why_on_the_tickets_page(stage: Stage) -> None:
+    ticket = stage.cases.open("v1", Kind.LINE_DOWN)
+    stage.cases.refuse_mails("noc@carrier.example", f"550 mailbox full {HOSTILE}")
+    page = stage.get(f"/tickets/{ticket.number}").text
+    assert "Refused" in page and "550 mailbox full" in page and HOSTILE not in page
+
+
+def test_a_step_keeps_what_no_database_takes_out_of_a_text(stage: Stage) -> None:
+    ticket = stage.cases.open("v1", Kind.LINE_DOWN)
+    assert stage.step(ticket, "comment", "new\x00 fibre").status == 303
+    assert "new fibre" in stage.get(f"/tickets/{ticket.number}").text
+
+
 def test_without_anybody_to_mail_the_page_says_so(stage: Stage) -> None:
     silent = Cases(stage.cases.store, stage.cases.now_ms, Mail())
     ticket = silent.open("v1", Kind.LINE_DOWN)
