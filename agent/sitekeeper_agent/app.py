@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from sitekeeper_agent import clock, notify_service, platform, statusfile, uplink
+from sitekeeper_agent import clock, notify_service, platform, sitepage, statusfile, uplink
 from sitekeeper_agent.config import Settings
 from sitekeeper_agent.courier import Courier, Plan, covered_by
 from sitekeeper_agent.journal import Now, Run, goodbye_event, new_run, start_events
@@ -58,7 +58,7 @@ class _Stop(NamedTuple):
     signal: int
 
 
-_Happening = uplink.Event | _Measured | _Stop
+_Happening = uplink.Event | sitepage.Asked | _Measured | _Stop
 
 
 def read_clocks() -> Now:
@@ -90,7 +90,11 @@ def run(settings: Settings, password: str | None) -> int:
             stack.callback(signal.signal, number, before)
         runner = ProbeRunner(timeout_s=settings.probe_timeout_s)
         stack.callback(runner.close)
-        agent = Agent(settings, password, spool, happenings, Measurer(runner, happenings))
+        board = sitepage.Board()
+        agent = Agent(settings, password, spool, happenings, Measurer(runner, happenings), board)
+        door = sitepage.open_door(settings, board, happenings.put)
+        if door is not None:
+            stack.callback(door.close)
         agent.live(notify_service.here())
         return 0
 
@@ -156,6 +160,7 @@ class Agent:
         spool: Spool,
         happenings: "queue.SimpleQueue[_Happening]",
         measurer: Measurer,
+        board: sitepage.Board,
     ) -> None:
         self._settings, self._password, self._spool = settings, password, spool
         self._happenings, self._measurer = happenings, measurer
@@ -188,6 +193,7 @@ class Agent:
         self._trouble = ""
         self._status = statusfile.StatusFile(Path(settings.state_dir), settings, self._run, self._boot)
         self._standing = Standing()
+        self._desk = sitepage.Desk(board, spool, site=settings.site, run=self._run, wall_ms=now.wall_ms)
         self._stopping: int | None = None
         self._restock()
 
@@ -230,6 +236,11 @@ class Agent:
             self._stopping = happening.signal
         elif isinstance(happening, _Measured):
             self._measured(happening)
+        elif isinstance(happening, sitepage.CheckAsked):
+            if self._desk.wants_look(happening):
+                self._sample_ms = read_clocks().boottime_ms
+        elif isinstance(happening, sitepage.RepairAsked):
+            self._ask_for_repair()
         elif self._link is None or happening.connection != self._link.connection:
             return  # a word from a connection that is given up
         elif isinstance(happening, uplink.Up):
@@ -270,6 +281,7 @@ class Agent:
         step_ms = round(self._settings.sample_interval_s * 1000)
         self._sample_ms = max(self._sample_ms + step_ms, now.boottime_ms + step_ms // 2)
         self._measuring = True
+        self._desk.look_began()
         self._measurer.start(self._sampler.order())
 
     def _measured(self, measured: _Measured) -> None:
@@ -277,25 +289,37 @@ class Agent:
         events, self._events = self._events, []
         if measured.look is None:
             self._note(f"measuring failed: {measured.error}")
-            self._keep(self._sampler.without_measurement(events))
+            sample = self._sampler.without_measurement(events)
         else:
             sample = self._sampler.finish(measured.look, events)
             self._standing = self._standing.judged(measured.look.verdict, sample.boottime_ms)
-            self._keep(sample)
+        self._desk.look_ended(measured.look, sample.boottime_ms)
+        self._keep(sample)
+
+    def _ask_for_repair(self) -> None:
+        """On disk at once, before anybody is told so: the line may be down, or the plug be pulled."""
+        pressed = self._desk.pressed(read_clocks().boottime_ms)
+        sample = self._sampler.without_measurement([*self._events, pressed])
+        self._events = []
+        self._keep(sample)
+        self._desk.asked_by(sample)
 
     def _keep(self, sample: Sample) -> None:
         self._spool.append(sample)
         self._courier.took(sample.sequence, urgent=bool(sample.events), now_ms=sample.boottime_ms)
         self._oldest.setdefault(self._run, sample.sequence)
+        self._desk.took(sample)
         self._tell()
 
     def _tell(self) -> None:
+        spool = self._spool.stats()
+        self._desk.tell(connected=self._up, writable=spool.writable, stood=self._standing, measuring=self._measuring)
         self._status.write(
             connected=self._up,
             trouble=self._trouble,
             held=self._courier.held,
             unconfirmed=self._courier.unconfirmed,
-            spool=self._spool.stats(),
+            spool=spool,
             standing=self._standing,
         )
 
@@ -448,6 +472,7 @@ class Agent:
         self._settle_drops(receipt)
         self._standing = self._standing.receipted(receipt.tickets)
         self._status.receipted(receipt, now.wall_ms)
+        self._desk.receipted(receipt)
         self._tell()
 
     def _learn_time(self, server_ms: int, sent_ms: int, received_ms: int) -> None:

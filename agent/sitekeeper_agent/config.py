@@ -58,6 +58,13 @@ class Pacing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pause_max_s: Annotated[float, Meta(ge=0, le=3600)] = 1.5
 
 
+class SitePage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The page for the people at the site. It is served to this PC alone, at 127.0.0.1."""
+
+    enabled: bool = True
+    port: _Port = 8765
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that can be set for an agent. ``site``, ``area``, ``broker`` and ``portal`` have no default."""
 
@@ -76,6 +83,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     probe_timeout_s: Annotated[int, Meta(ge=1, le=120)] = 10
     spool: SpoolLimits = SpoolLimits()
     backlog: Pacing = Pacing()
+    site_page: SitePage = SitePage()
 
 
 class Fault(ValueError):

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sitekeeper_agent.config import Broker, Pacing, Settings, SpoolLimits, Tls, load, read_password
+from sitekeeper_agent.config import Broker, Pacing, Settings, SitePage, SpoolLimits, Tls, load, read_password
 from sitekeeper_protocol.settings import SettingsError
 
 SAMPLE = Path(__file__).parents[2] / "config" / "agent.yaml"
@@ -37,7 +37,7 @@ def test_the_commented_sample_loads_and_shows_every_key_with_its_default() -> No
     assert settings == Settings(**required)
     assert settings.broker == Broker(host=settings.broker.host)
     text = SAMPLE.read_text(encoding="utf-8")
-    for schema in (Settings, Broker, Tls, SpoolLimits, Pacing):
+    for schema in (Settings, Broker, Tls, SpoolLimits, Pacing, SitePage):
         for field in msgspec.structs.fields(schema):
             assert f"{field.encode_name}:" in text, f"{field.encode_name} is not in the sample"
 
