@@ -42,8 +42,11 @@ class Response(NamedTuple):
     sound: bool = True
 
 
-def request(portal: Portal, agent: str, span: Span | None = None) -> bytes:
-    """A GET request for one answer; with ``span``, for that part of it (RFC 9110, section 14.2), which a server may ignore."""
+def request(portal: Portal, agent: str, span: Span | None = None, fields: tuple[str, ...] = ()) -> bytes:
+    """A GET request for one answer; with ``span``, for that part of it (RFC 9110, section 14.2), which a server may ignore.
+
+    ``fields`` are more lines of its head.
+    """
     host = f"[{portal.host}]" if ":" in portal.host else portal.host
     if portal.port != (443 if portal.secure else 80):
         host += f":{portal.port}"
@@ -54,6 +57,7 @@ def request(portal: Portal, agent: str, span: Span | None = None) -> bytes:
         "Accept: */*",
         "Accept-Encoding: identity",
         *((f"Range: bytes={span.first}-{span.first + span.length - 1}",) if span else ()),
+        *fields,
         "Connection: close",
     )
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii", "replace")
