@@ -190,7 +190,7 @@ def test_a_centre_that_was_blind_in_a_class_blames_no_site(county: Rig, broker: 
 
 
 def _promised_ms(collector: Collector) -> int:
-    return max(promised for (promised,) in collector.rows("SELECT promised_ms FROM site_state"))
+    return max(int(promised) for (promised,) in collector.rows("SELECT promised_ms FROM site_state"))
 
 
 def _go_blind(collector: Collector, broker: Broker, line: Line) -> None:

@@ -104,7 +104,7 @@ class PostOffice:
         assert not thread.is_alive()
 
     def wait_for(self, count: int, what: str, timeout_s: float = 60) -> list[Letter]:
-        """The letters, once there are ``count``."""
+        """The letters, once there are ``count``; ``what`` says which are waited for."""
         wait_until(lambda: len(self._letters) >= count, lambda: f"{count} mails have come ({what})\n{self.told()}", timeout_s)
         return self.letters
 
