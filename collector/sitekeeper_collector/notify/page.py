@@ -19,6 +19,7 @@ from sitekeeper_collector.notify.words import (
     SYMBOLS,
     pick,
     say,
+    told,
 )
 from sitekeeper_protocol import texts
 from sitekeeper_protocol.ladder import Reading
@@ -264,7 +265,7 @@ def _done(entry: TimelineEntry, view: MailView, lang: Lang) -> Done:
 def _told(entry: TimelineEntry, view: MailView, lang: Lang) -> list[str]:
     """What the details of an entry say."""
     details = entry.details
-    words = [clean(str(details[key]), MOST_TEXT) for key in ("text", "why", "into") if key in details]
+    words = [clean(told(entry, key, lang), MOST_TEXT) for key in ("text", "why", "into") if key in details]
     for key, name in (("kind", texts.kind), ("party", texts.party), ("grade", texts.grade)):
         if key in details:
             words.append(name(str(details[key]), lang))

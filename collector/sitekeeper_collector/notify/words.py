@@ -1,6 +1,6 @@
 """The words of the mails, zh and en; the names of kinds, rungs and parties are those of the protocol."""
 
-from sitekeeper_collector.domain.tickets import Closing, NoticeEvent, What
+from sitekeeper_collector.domain.tickets import SYSTEM, Closing, NoticeEvent, TimelineEntry, What
 from sitekeeper_protocol.ladder import DIRECT
 from sitekeeper_protocol.texts import LANGUAGES, Lang, Pair
 from sitekeeper_protocol.vocabulary import Grade, Method, Rung, State
@@ -107,6 +107,13 @@ PROBES: dict[str, Pair] = {DIRECT: ("直接询问", "asked directly")}
 PINGS = (Method.PING_SOCKET, Method.RAW_SOCKET, Method.PING_PROGRAM)
 """All the same to whoever has to repair a line."""
 
+REASONS: dict[str, Pair] = {
+    "seen_again": ("同样的故障又出现了", "the same fault was seen again"),
+    "power": ("停电：站点自己的记录", "the power was out, by the site's own record"),
+    "off": ("关机：站点自己的记录", "it was switched off, by the site's own record"),
+}
+"""What the system itself gives as a reason or a text in a timeline, by its word."""
+
 LABELS: dict[str, Pair] = {
     "lasted": ("历时", "lasted"),
     "party": ("责任方", "Whose job"),
@@ -163,6 +170,12 @@ LABELS: dict[str, Pair] = {
 def say(label: str | Pair, lang: Lang, **values: object) -> str:
     """A phrase, by its name or as it is, with its places filled."""
     return pick(LABELS[label] if isinstance(label, str) else label, lang).format(**values)
+
+
+def told(entry: TimelineEntry, key: str, lang: Lang) -> str:
+    """A text of a timeline: what a person wrote as it is, the system's own words in the reader's language."""
+    text = str(entry.details.get(key, ""))
+    return pick(REASONS[text], lang) if entry.who == SYSTEM and text in REASONS else text
 
 
 def pick(pair: Pair, lang: Lang) -> str:

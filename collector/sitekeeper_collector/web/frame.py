@@ -39,6 +39,7 @@ def context(request: AnyRequest, **more: object) -> dict[str, object]:
         "hours": lambda ms: written(ms, zone, "%H:%M"),
         "lasted": lambda from_ms, to_ms: lasted(from_ms, to_ms, lang),
         "said": lambda table, key: words.pick(getattr(words, table)[key], lang),
+        "words": lambda entry, key: words.told(entry, key, lang),
         "grade_symbols": words.GRADE_SYMBOLS,
         "mark": lambda state: _MARKS.get(state, "?"),
         "user": request.scope.get("user"),

@@ -108,7 +108,6 @@ CASES: dict[str, Pair] = {
     "rests_on": ("依据", "What it rests on"),
     "no_evidence": ("没有测量依据。", "Nothing was measured for it."),
     "site_can_try": ("现场可以先试", "What the site can try"),
-    "why_seen_again": ("同样的故障又出现了", "the same fault was seen again"),
     "since": ("从", "since"),
     "timeline": ("处理记录", "Timeline"),
     "ended_at": ("恢复于", "works since"),
