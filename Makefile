@@ -38,6 +38,7 @@ bench: $(DEV) test-programs ## every figure that the README claims
 	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
 
 pictures: $(DEV) test-programs ## the pictures of README and docs, anew
+	@.ci/need fc-list:fontconfig && .ci/need font-zh:fonts-wqy-microhei
 	$(BIN)/python docs/make_pictures.py
 
 pins: ## pin requirements/*.in anew (needs uv)
