@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from msgspec import Meta, Struct
 
+from sitekeeper_agent.expectations import Expectations
 from sitekeeper_protocol import topics
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.settings import SettingsError, read
@@ -78,6 +79,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     anchors: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
     media: Annotated[tuple[_Address, ...], Meta(max_length=8)] = ()
     media_interval_s: _Seconds = 300
+    expected: Expectations = Expectations()
+    smart_interval_s: Annotated[int, Meta(ge=0, le=31 * 86400)] = 86400
     sample_interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 60
     report_interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 300
     probe_timeout_s: Annotated[int, Meta(ge=1, le=120)] = 10
@@ -141,6 +144,8 @@ def _line_of(root: Any, key: str) -> int:
 # --- what types alone can't say ----------------------------------------------------------------------------------------
 
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.?)*")
+_USB_ID = re.compile(r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}", re.ASCII)
+_SERVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.@-]*", re.ASCII)
 _URL = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^/?#\s:@\[\]]+)(:(\d{1,5}))?([/?#]\S*)?", re.ASCII)
 
 
@@ -185,6 +190,32 @@ def _check_anchors(settings: Settings) -> None:
             raise Fault("anchors", f"{anchor[:60]!r} is no IP address; an anchor must not need a name service")
 
 
+def _check_expected(settings: Settings) -> None:
+    expected = settings.expected
+    for device in expected.usb:
+        if not _USB_ID.fullmatch(device.id):
+            raise Fault("expected.usb", f"{device.id!r} is no USB id; write it as lsusb shows it, for example 046d:0825")
+    for lan_device in expected.lan:
+        if not _is_address(lan_device.host):
+            shown = lan_device.host[:60]
+            raise Fault("expected.lan", f"{shown!r} is no IP address; give the device a fixed one, for example 192.168.1.60")
+    for service in expected.services:
+        if not _SERVICE.fullmatch(service):
+            raise Fault("expected.services", f"{service!r} is no service's name; write for example cups or cups.service")
+    named = {
+        "usb": [device.name for device in expected.usb],
+        "lan": [device.name for device in expected.lan],
+        "processes": list(expected.processes),
+        "services": list(expected.services),
+    }
+    for key, names in named.items():
+        for name in names:
+            if not name.isprintable() or name != name.strip() or "/" in name:
+                raise Fault(f"expected.{key}", f"{name!r} is no name; write a word without / and without blanks around it")
+        if len(set(names)) < len(names):
+            raise Fault(f"expected.{key}", "one name stands here twice; each needs its own")
+
+
 def _check_phone(settings: Settings) -> None:
     if not settings.phone.isprintable() or settings.phone != settings.phone.strip():
         raise Fault("phone", f"{settings.phone!r} can't be shown in a sentence; write for example 0851-2345678")
@@ -217,6 +248,7 @@ _CHECKS: tuple[Callable[[Settings], None], ...] = (
     _check_portal,
     _check_media,
     _check_anchors,
+    _check_expected,
     _check_phone,
     _check_intervals,
     _check_paths,

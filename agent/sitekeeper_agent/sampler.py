@@ -64,6 +64,8 @@ def context_of(settings: Settings, clock: ServerClock | None, now: Now) -> Conte
         wall_offset_ms=0 if clock is None else clock.server_ms(now.boottime_ms) - now.wall_ms,
         media=tuple(parse_portal(stream) for stream in settings.media),
         media_interval_s=settings.media_interval_s,
+        expected=settings.expected,
+        smart_interval_s=settings.smart_interval_s,
     )
 
 

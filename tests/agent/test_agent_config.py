@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from sitekeeper_agent.config import Broker, Pacing, Settings, SitePage, SpoolLimits, Tls, load, read_password
+from sitekeeper_agent.expectations import Expectations
 from sitekeeper_protocol.settings import SettingsError
 
 SAMPLE = Path(__file__).parents[2] / "config" / "agent.yaml"
@@ -37,7 +38,7 @@ def test_the_commented_sample_loads_and_shows_every_key_with_its_default() -> No
     assert settings == Settings(**required)
     assert settings.broker == Broker(host=settings.broker.host)
     text = SAMPLE.read_text(encoding="utf-8")
-    for schema in (Settings, Broker, Tls, SpoolLimits, Pacing, SitePage):
+    for schema in (Settings, Broker, Tls, SpoolLimits, Pacing, Expectations, SitePage):
         for field in msgspec.structs.fields(schema):
             assert f"{field.encode_name}:" in text, f"{field.encode_name} is not in the sample"
 
@@ -111,6 +112,30 @@ BAD = {
     "too-many-streams": (
         GOOD + "media: [" + ", ".join(f"http://tv/{at}" for at in range(9)) + "]\n",
         "{file}:6: media: must be a list of length <= 8",
+    ),
+    "usb-id": (
+        GOOD + "expected:\n  usb: [{id: 046d-0825, name: camera}]\n",
+        "{file}:7: expected.usb: '046d-0825' is no USB id; write it as lsusb shows it, for example 046d:0825",
+    ),
+    "usb-without-name": (
+        GOOD + "expected:\n  usb:\n    - {id: 046d:0825}\n",
+        "{file}:8: expected.usb (item 1).name: this key is missing and has no default",
+    ),
+    "device-by-name": (
+        GOOD + "expected:\n  lan: [{name: projector, host: projector.local}]\n",
+        "{file}:7: expected.lan: 'projector.local' is no IP address; give the device a fixed one, for example 192.168.1.60",
+    ),
+    "service-that-is-an-option": (
+        GOOD + "expected:\n  services: [--host=evil]\n",
+        "{file}:7: expected.services: '--host=evil' is no service's name; write for example cups or cups.service",
+    ),
+    "name-over-lines": (
+        GOOD + 'expected: {processes: ["a\\nb"]}\n',
+        "{file}:6: expected.processes: 'a\\nb' is no name; write a word without / and without blanks around it",
+    ),
+    "one-name-for-two": (
+        GOOD + "expected:\n  lan: [{name: tv, host: 10.0.0.1}, {name: tv, host: 10.0.0.2}]\n",
+        "{file}:7: expected.lan: one name stands here twice; each needs its own",
     ),
     "report-before-sample": (
         GOOD + "report_interval_s: 30\n",

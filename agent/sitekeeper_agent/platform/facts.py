@@ -16,6 +16,7 @@ class Roots(NamedTuple):
     sys: str = "/sys"
     etc: str = "/etc"
     run: str = "/run"
+    dev: str = "/dev"
 
 
 HERE = Roots()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sitekeeper_agent.probes import address, dns, gateway, host, isp, link, media, portal
+from sitekeeper_agent.probes import address, dns, equipment, gateway, host, isp, link, media, portal
 from sitekeeper_agent.probes.dns import resolver
 from sitekeeper_agent.probes.probe import Context, Findings, Portal, Probe, network_identity, parse_portal, paths
 from sitekeeper_protocol.vocabulary import Rung
@@ -11,6 +11,7 @@ from sitekeeper_protocol.vocabulary import Rung
 PROBES: Mapping[str, Probe] = MappingProxyType(
     {
         "host": host.probe,
+        "equipment": equipment.probe,
         "link": link.probe,
         "address": address.probe,
         "gateway": gateway.probe,

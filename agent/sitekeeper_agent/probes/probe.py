@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from sitekeeper_agent.expectations import Expectations
 from sitekeeper_agent.platform import HERE, Family, Roots, default_route
 from sitekeeper_protocol.ladder import Reading
 from sitekeeper_protocol.messages import Scalar, SeriesKey
@@ -16,6 +17,7 @@ from sitekeeper_protocol.vocabulary import Reason, Rung
 MAX_TARGET = 64
 """Characters of a reading's target that the wire takes."""
 _NOTHING: Mapping[str, int] = MappingProxyType({})
+_NONE_EXPECTED = Expectations()
 
 
 class Portal(NamedTuple):
@@ -43,6 +45,7 @@ class Context(NamedTuple):
     (addresses or networks such as ``10.0.0.0/8``), ``expected_text`` stands in its page, ``redirect_hosts`` are hosts that it
     may send visitors to. ``wall_offset_ms`` is server time minus this machine's clock, as far as known. ``media`` are streams,
     looked at as a player would every ``media_interval_s``. ``proven`` is what has succeeded here (``Baseline.proven``).
+    ``expected`` is the equipment to look for; disks are asked for their health every ``smart_interval_s``, 0: never.
     """
 
     portal: Portal
@@ -61,6 +64,8 @@ class Context(NamedTuple):
     media: tuple[Portal, ...] = ()
     media_interval_s: int = 300
     proven: frozenset[tuple[str, Rung]] = frozenset()
+    expected: Expectations = _NONE_EXPECTED
+    smart_interval_s: int = 86400
 
     @property
     def left_s(self) -> float:

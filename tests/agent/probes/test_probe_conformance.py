@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sitekeeper_agent.expectations import Expectations, LanDevice, UsbDevice
 from sitekeeper_agent.platform import Roots
-from sitekeeper_agent.probes import PROBES, Context, Findings, Portal, parse_portal
+from sitekeeper_agent.probes import PROBES, RUNGS, Context, Findings, Portal, parse_portal
 from sitekeeper_protocol.vocabulary import METRICS, Metric, Rung, State
 from support.name_servers import system_files
 
@@ -22,6 +23,64 @@ def garbage_roots(folder: Path) -> Roots:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"\xff\x00 nameserver \n" * 3 + b"a b c d e f g h i j\n" * 2000)
     return Roots(*(str(folder / name) for name in ("proc", "sys", "etc", "run")))
+
+
+EXPECTED = Expectations(
+    usb=(UsbDevice(id="046d:0825", name="<script>alert(1)</script>"), UsbDevice(id="zzzzzzzzz", name="课")),
+    lan=(
+        LanDevice(name="x" * 40, host="127.0.0.1"),
+        LanDevice(name="'; DROP TABLE", host="127.0.0.1", port=9),
+        LanDevice(name="n", host="projector.local"),
+        LanDevice(name="z", host="::1%nowhere", port=1),
+        LanDevice(name="b", host="255.255.255.255"),
+    ),
+    processes=("../../etc/passwd", "学习播放器" * 8, "%n%s", "sh"),
+    services=("--host=evil", "../..", "a\nb", "cron"),
+    displays=16,
+    audio=True,
+)
+NONSENSE = {
+    "smart sda": -7,
+    "smart_at sda": 2**60,
+    "pid sh": -1,
+    "pid %n%s": 2**70,
+    "service cron": 77,
+    "services_asked": -5,
+    "throttle cpu0 core": -3,
+}
+
+
+def garbage_equipment(folder: Path) -> Roots:
+    """What equipment is read from, all of it garbage: bytes of no encoding, numbers without end, lines without end."""
+    junk = b"\xff\x00\x1b[31m " + b"9" * 5000 + b"\n" + b"playback - HDMI : x\n" * 3000
+    names = (
+        "proc/1/stat",
+        "proc/77/stat",
+        "proc/77/cmdline",
+        "proc/self/mountinfo",
+        "proc/asound/pcm",
+        "proc/asound/cards",
+        "proc/asound/card0/eld#0.0",
+        "sys/block/sda/device/model",
+        "sys/block/sda/device/iotmo_cnt",
+        "sys/block/sda/size",
+        "sys/fs/ext4/sda1/errors_count",
+        "sys/fs/btrfs/u/devinfo/1/error_stats",
+        "sys/class/drm/card0-HDMI-A-1/edid",
+        "sys/class/thermal/cooling_device0/cur_state",
+        "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count",
+        "sys/devices/system/cpu/cpufreq/policy0/scaling_max_freq",
+        "sys/bus/usb/devices/1-1/idVendor",
+        "sys/fs/cgroup/system.slice/cron.service/cgroup.events",
+        "etc/fstab",
+    )
+    for name in names:
+        (folder / "junk" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "junk" / name).write_bytes(junk)
+    for name, text in (("sys/block/sda/removable", "0"), ("sys/class/drm/card0-HDMI-A-1/status", "connected")):
+        (folder / "junk" / name).write_text(text)
+    (folder / "junk/sys/block/sda/size").write_text("1000")
+    return Roots(*(str(folder / "junk" / name) for name in ("proc", "sys", "etc", "run", "dev")))
 
 
 def contexts(folder: Path) -> dict[str, Context]:
@@ -50,6 +109,8 @@ def contexts(folder: Path) -> dict[str, Context]:
             roots=refusing,
             dns_port=1,
         ),
+        "equipment": plain._replace(expected=EXPECTED, smart_interval_s=1, before={"smart_at vda": 0, "smart vda": 99}),
+        "garbage where equipment is": plain._replace(expected=EXPECTED, roots=garbage_equipment(folder), before=NONSENSE),
         "counters that make no sense": plain._replace(before={"cpu_all_ms": 10**18, "x": -1, "received ": 0, " ": 0}),
     }
 
@@ -65,6 +126,8 @@ CASES = (
     "text outside of ASCII",
     "an impossible port",
     "streams",
+    "equipment",
+    "garbage where equipment is",
     "counters that make no sense",
 )
 
@@ -95,7 +158,7 @@ def check(name: str, found: Findings) -> None:
         assert reading.rtt_ms is None or reading.rtt_ms >= 0
         assert reading.loss_ratio is None or 0 <= reading.loss_ratio <= 1
         assert reading.state != State.FAIL or reading.reason, "a failure has a reason"
-    assert (name == "host") == (not found.readings)
+    assert (name in RUNGS) == bool(found.readings)
 
 
 def test_importing_the_probes_loads_nothing_heavy() -> None:
