@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sitekeeper_agent import clock, notify_service, platform, sitepage, statusfile, uplink
 from sitekeeper_agent.config import Settings
@@ -28,8 +28,11 @@ from sitekeeper_agent.spool import Limits, Spool
 from sitekeeper_agent.standing import Standing
 from sitekeeper_protocol import WIRE_VERSION, codec
 from sitekeeper_protocol.errors import ProtocolError
-from sitekeeper_protocol.messages import Event, Presence, Receipt, Result, ResultState, Sample, Status
+from sitekeeper_protocol.messages import Event, Presence, Receipt, Result, ResultState, Sample, SeriesKey, Status
 from sitekeeper_protocol.topics import Leaf
+
+if TYPE_CHECKING:
+    from sitekeeper_agent.probes.players.watching import Players
 
 _log = logging.getLogger("sitekeeper.agent")
 
@@ -38,6 +41,7 @@ CONNECT_MS = 60_000
 """An attempt that has come to nothing by then is given up, whatever it hangs on."""
 STABLE_MS = 60_000
 GOODBYE_S = 3.0
+HURRY_MS = 15_000
 _HOUSEKEEPING_MS = 600_000
 _BACKOFF_MOST_S = 300.0
 
@@ -58,7 +62,11 @@ class _Stop(NamedTuple):
     signal: int
 
 
-_Happening = uplink.Event | sitepage.Asked | _Measured | _Stop
+class _Noticed(NamedTuple):
+    """A player has failed."""
+
+
+_Happening = uplink.Event | sitepage.Asked | _Measured | _Stop | _Noticed
 
 
 def read_clocks() -> Now:
@@ -91,7 +99,10 @@ def run(settings: Settings, password: str | None) -> int:
         runner = ProbeRunner(timeout_s=settings.probe_timeout_s)
         stack.callback(runner.close)
         board = sitepage.Board()
-        agent = Agent(settings, password, spool, happenings, Measurer(runner, happenings), board)
+        players = _watched(settings, happenings)
+        if players is not None:
+            stack.callback(players.close)
+        agent = Agent(settings, password, spool, happenings, Measurer(runner, happenings), board, players)
         door = sitepage.open_door(settings, board, happenings.put)
         if door is not None:
             stack.callback(door.close)
@@ -128,6 +139,15 @@ def _sole_user(state: Path) -> Iterator[None]:
         yield
 
 
+def _watched(settings: Settings, happenings: "queue.SimpleQueue[_Happening]") -> "Players | None":
+    """The players of the site; what watches them is loaded only where there are any."""
+    if not settings.players:
+        return None
+    from sitekeeper_agent.probes.players.watching import Players
+
+    return Players(settings.players, lambda: happenings.put(_Noticed()))
+
+
 class Measurer:
     """One thread that carries out orders, one at a time."""
 
@@ -161,9 +181,10 @@ class Agent:
         happenings: "queue.SimpleQueue[_Happening]",
         measurer: Measurer,
         board: sitepage.Board,
+        players: "Players | None" = None,
     ) -> None:
         self._settings, self._password, self._spool = settings, password, spool
-        self._happenings, self._measurer = happenings, measurer
+        self._happenings, self._measurer, self._players = happenings, measurer, players
         now = read_clocks()
         self._boot, self._run = platform.boot_id(), new_run()
         self._events: list[Event] = list(start_events(spool.last_run(), self._boot))
@@ -189,6 +210,8 @@ class Agent:
         self._number = 0
         self._measuring = False
         self._sample_ms = now.boottime_ms
+        self._hurry_ms = now.boottime_ms
+        """A failed player may call for a sample of its own from then on."""
         self._housekeeping_ms = now.boottime_ms
         self._trouble = ""
         self._status = statusfile.StatusFile(Path(settings.state_dir), settings, self._run, self._boot)
@@ -236,6 +259,8 @@ class Agent:
             self._stopping = happening.signal
         elif isinstance(happening, _Measured):
             self._measured(happening)
+        elif isinstance(happening, _Noticed):
+            self._hurry(read_clocks().boottime_ms)
         elif isinstance(happening, sitepage.CheckAsked):
             if self._desk.wants_look(happening):
                 self._sample_ms = read_clocks().boottime_ms
@@ -284,14 +309,28 @@ class Agent:
         self._desk.look_began()
         self._measurer.start(self._sampler.order())
 
+    def _hurry(self, now_ms: int) -> None:
+        """A failure is measured and told at once, but not one after the other."""
+        due_ms = max(now_ms, self._hurry_ms)
+        if due_ms < self._sample_ms:
+            self._sample_ms, self._hurry_ms = due_ms, due_ms + HURRY_MS
+
+    def _taken(self) -> tuple[list[Event], dict[SeriesKey, int]]:
+        """Events that wait for a sample, and what players add to it."""
+        events, self._events = self._events, []
+        if self._players is None:
+            return events, {}
+        values, played = self._players.take()
+        return [*events, *played], values
+
     def _measured(self, measured: _Measured) -> None:
         self._measuring = False
-        events, self._events = self._events, []
+        events, more = self._taken()
         if measured.look is None:
             self._note(f"measuring failed: {measured.error}")
-            sample = self._sampler.without_measurement(events)
+            sample = self._sampler.without_measurement(events, more)
         else:
-            sample = self._sampler.finish(measured.look, events)
+            sample = self._sampler.finish(measured.look, events, more)
             self._standing = self._standing.judged(measured.look.verdict, sample.boottime_ms)
         self._desk.look_ended(measured.look, sample.boottime_ms)
         self._keep(sample)
@@ -495,7 +534,8 @@ class Agent:
         """A last sample on disk, then on the line as far as the grace allows."""
         reason = "restart" if self._stopping == signal.SIGINT else platform.system_going_down().value
         now = read_clocks()
-        self._keep(self._sampler.without_measurement([*self._events, goodbye_event(self._run, reason, now)]))
+        events, more = self._taken()
+        self._keep(self._sampler.without_measurement([*events, goodbye_event(self._run, reason, now)], more))
         self._spool.end_run(reason, now.wall_ms, now.boottime_ms)
         _log.info("stopping (%s)", reason)
         link = self._link

@@ -10,6 +10,7 @@ import yaml
 from msgspec import Meta, Struct
 
 from sitekeeper_agent.expectations import Expectations
+from sitekeeper_agent.playersettings import MAX_PLAYERS, Player, check_players
 from sitekeeper_protocol import topics
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.settings import SettingsError, read
@@ -79,6 +80,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     anchors: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
     media: Annotated[tuple[_Address, ...], Meta(max_length=8)] = ()
     media_interval_s: _Seconds = 300
+    players: Annotated[tuple[Player, ...], Meta(max_length=MAX_PLAYERS)] = ()
     expected: Expectations = Expectations()
     smart_interval_s: Annotated[int, Meta(ge=0, le=31 * 86400)] = 86400
     sample_interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 60
@@ -184,6 +186,13 @@ def _check_media(settings: Settings) -> None:
         raise Fault("media", "one stream stands here twice; keep one of them")
 
 
+def _check_players(settings: Settings) -> None:
+    try:
+        check_players(settings.players)
+    except SettingsError as err:
+        raise Fault("players", str(err)) from None
+
+
 def _check_anchors(settings: Settings) -> None:
     for anchor in settings.anchors:
         if not _is_address(anchor):
@@ -247,6 +256,7 @@ _CHECKS: tuple[Callable[[Settings], None], ...] = (
     _check_host,
     _check_portal,
     _check_media,
+    _check_players,
     _check_anchors,
     _check_expected,
     _check_phone,

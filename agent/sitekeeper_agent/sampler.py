@@ -1,6 +1,7 @@
 """One sample: a round of all probes, judged by the honest rules, with the events and facts that belong to it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -25,6 +26,7 @@ from sitekeeper_protocol.vocabulary import (
 )
 
 _BASELINE, _NETWORK = "baseline", "network"
+_NO_MORE: Mapping[SeriesKey, int] = MappingProxyType({})
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Baseline).decode
 
@@ -134,18 +136,18 @@ class Sampler:
         self._follow_network()
         return Order(self._context, self._baseline, self.last.verdict if self.last else None)
 
-    def finish(self, found: Look, events: Sequence[Event] = ()) -> Sample:
-        """The sample of a look; ``events`` ride on it, before those that it brings itself."""
+    def finish(self, found: Look, events: Sequence[Event] = (), more: Mapping[SeriesKey, int] = _NO_MORE) -> Sample:
+        """The sample of a look; ``events`` ride on it, before those that it brings itself, and so do ``more`` values."""
         before = self.last.verdict if self.last else None
         self._keep_baseline(found.baseline)
         self.last = found
         changed = verdict_event(before, found.verdict)
-        values = dict(found.values) | ladder_values(found.readings) | verdict_values(found.verdict)
+        values = dict(found.values) | ladder_values(found.readings) | verdict_values(found.verdict) | dict(more)
         return self._sample(values, [*events, *([changed] if changed else [])], found.facts)
 
-    def without_measurement(self, events: Sequence[Event]) -> Sample:
-        """A sample that only carries events: a goodbye has no time to probe."""
-        return self._sample({}, list(events), {})
+    def without_measurement(self, events: Sequence[Event], more: Mapping[SeriesKey, int] = _NO_MORE) -> Sample:
+        """A sample that only carries events, and ``more`` values: a goodbye has no time to probe."""
+        return self._sample(dict(more), list(events), {})
 
     def _sample(self, values: dict[SeriesKey, int], events: list[Event], facts: Mapping[str, Scalar]) -> Sample:
         now = self._now()
