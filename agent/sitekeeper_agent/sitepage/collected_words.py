@@ -5,8 +5,9 @@ from sitekeeper_protocol.vocabulary import Metric
 
 COLLECTED: dict[str, Pair] = {
     "lead": (
-        "这台电脑上的监测程序只看设备和网络是否正常，结果发给县里。下面列的是它真正发出的全部内容。",
-        "The program on this PC watches whether equipment and network work. This is all that it really sends to the county.",
+        "这台电脑上的监测程序只看设备和网络是否正常，结果发给县里。下面列的是它这次启动以来发出的内容。",
+        "The program on this PC watches whether equipment and network work, and tells the county. This is what it has sent "
+        "since it was started.",
     ),
     "never": ("不收集", "Not collected"),
     "never_text": (
@@ -32,8 +33,8 @@ COLLECTED: dict[str, Pair] = {
     "facts": ("本机的资料", "About this PC"),
     "events": ("发生的事", "What happens"),
     "events_text": (
-        "开机、关机、停电、休眠、时钟跳变、故障开始和结束、播放开始和失败、按“我要报修”。",
-        'Start, shutdown, power loss, suspend, jumps of the clock, faults, playback, and "Ask for repair" when it is pressed.',
+        "开机、关机、停电、休眠、时钟跳变、故障的开始、结束和证据（测试过的地址）、播放开始和失败、按“我要报修”。",
+        'Start, shutdown, power loss, suspend, jumps of the clock, faults with their evidence (the addresses tested), playback, and "Ask for repair" when it is pressed.',
     ),
     "nothing_yet": ("还没有测过。", "Nothing has been measured yet."),
 }

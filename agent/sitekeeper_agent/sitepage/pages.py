@@ -67,8 +67,7 @@ def front(told: Told, visit: Visit) -> Html:
         _verdict(told, visit.lang, looking=looking),
         _rungs(told.seen, visit.lang),
         None if looking else _outcome(told, visit),
-        _steps(told, visit),
-        _reporting(told, visit.lang, saving=saving),
+        element("div", _steps(told, visit), _reporting(told, visit.lang, saving=saving), id="act"),
         _foot(told, visit),
     )
     state = _class(State.SILENT if looking else _state(told.seen))
@@ -137,7 +136,8 @@ def _verdict(told: Told, lang: Lang, *, looking: bool) -> Html:
 
 def _headline(verdict: Verdict, lang: Lang) -> str:
     if verdict.state == State.FAIL and verdict.kind:
-        return texts.kind(verdict.kind, lang)
+        name = texts.kind(verdict.kind, lang)
+        return name[:1].upper() + name[1:]
     headline = words.of(words.VERDICTS.get(verdict.state, words.VERDICTS[State.SILENT]), lang)
     if verdict.state in (State.FAIL, State.DEGRADED) and verdict.rung:
         at = texts.rung(verdict.rung, lang)
@@ -146,12 +146,14 @@ def _headline(verdict: Verdict, lang: Lang) -> str:
 
 
 def _second_line(told: Told, verdict: Verdict, lang: Lang) -> str:
+    if verdict.state == State.OK:
+        return _looked(told, lang)
     if verdict.state != State.FAIL:
-        return "" if verdict.reason == Reason.NONE or verdict.state == State.OK else texts.reason(verdict.reason, lang)
+        return texts.reason(verdict.reason, lang) if verdict.reason != Reason.NONE else _looked(told, lang)
     parts = [words.of(words.PARTIES[verdict.party], lang)] if verdict.party in words.PARTIES else []
     if verdict.party == Party.SITE and not texts.help_steps(verdict.kind or "", lang):
         parts = []
-    if verdict.reason != Reason.NONE:
+    if verdict.reason != Reason.NONE and not parts:
         parts.append(texts.reason(verdict.reason, lang))
     if told.fault and told.fault.minutes:
         parts.append(words.said("lasting", lang, minutes=words.lasting(told.fault.minutes, lang)))
@@ -280,9 +282,15 @@ def _reporting(told: Told, lang: Lang, *, saving: bool) -> Html | None:
     others = [number for number in told.seen.tickets if number not in named]
     if others:
         lines.append(words.said("open_tickets", lang, numbers=_listed(others, lang)))
+    said = [element("p", _phone_marked(line, told.settings.phone)) for line in dict.fromkeys(lines)]
     digits = _digits(told, fault or _NOTHING_SEEN, lang) if call else None
-    said = element("div", *(element("p", line) for line in dict.fromkeys(lines)), class_="said")
-    return element("div", digits, said, id="report", class_="card") if lines or digits else None
+    return element("div", digits, *said, id="report", class_="card") if said or digits else None
+
+
+def _phone_marked(line: str, phone: str) -> Html:
+    """The line with the number to call in one piece."""
+    before, found, after = line.partition(phone) if phone else (line, "", "")
+    return joined(before, element("b", found, class_="phone") if found else None, after)
 
 
 def _of_repair(told: Told, lang: Lang) -> tuple[list[str], bool]:
@@ -302,14 +310,7 @@ def _of_repair(told: Told, lang: Lang) -> tuple[list[str], bool]:
 
 def _digits(told: Told, fault: Fault, lang: Lang) -> Html:
     code = standing.code(fault, told.settings.site)
-    return element(
-        "p",
-        element("span", words.said("site", lang)),
-        element("b", told.settings.site),
-        element("span", words.said("code", lang)),
-        element("b", code, class_="code"),
-        class_="digits",
-    )
+    return element("p", element("span", words.said("code", lang)), element("b", code), class_="digits")
 
 
 def _listed(numbers: "list[str] | tuple[str, ...]", lang: Lang) -> str:
@@ -317,13 +318,15 @@ def _listed(numbers: "list[str] | tuple[str, ...]", lang: Lang) -> str:
 
 
 def _foot(told: Told, visit: Visit) -> Html:
-    lang, looked_ms = visit.lang, told.seen.looked_ms
-    looked = None
-    if looked_ms is not None:
-        minutes = max(0, told.boottime_ms - looked_ms) // 60_000
-        looked = element("span", words.said("looked", lang, ago=words.ago(minutes, lang)))
-    link = element("a", words.said("collected", lang), href=f"/collected?lang={lang}")
-    return element("div", link, looked, id="foot")
+    link = element("a", words.said("collected", visit.lang), href=f"/collected?lang={visit.lang}")
+    return element("div", link, element("span", _looked(told, visit.lang)), id="foot")
+
+
+def _looked(told: Told, lang: Lang) -> str:
+    if told.seen.looked_ms is None:
+        return ""
+    minutes = max(0, told.boottime_ms - told.seen.looked_ms) // 60_000
+    return words.said("looked", lang, ago=words.ago(minutes, lang))
 
 
 def _state(seen: Seen) -> State:
