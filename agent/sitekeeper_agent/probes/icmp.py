@@ -25,6 +25,8 @@ class Echoes(NamedTuple):
     rtt_ms: float | None = None
     method: Method = Method.NONE
     reason: Reason = Reason.TIMEOUT
+    rtts_ms: tuple[float, ...] = ()
+    """Each answer's time; empty where only the mean is known."""
 
     @property
     def loss_ratio(self) -> float | None:
@@ -123,7 +125,7 @@ class _Exchange:
         rtts = self.rtts[address]
         if not rtts:
             return Echoes(self.sent[address], 0, None, self.method, self.failed.get(address, Reason.TIMEOUT))
-        return Echoes(self.sent[address], len(rtts), sum(rtts) / len(rtts), self.method, Reason.NONE)
+        return Echoes(self.sent[address], len(rtts), sum(rtts) / len(rtts), self.method, Reason.NONE, tuple(rtts))
 
 
 def _packet(kind: int, number: int, sequence: int, token: bytes) -> bytes:

@@ -1,46 +1,178 @@
-"""The provider's rung: do the anchors answer that commissioning found provable from this site?"""
+"""The provider's rung: do the anchors answer that are provable from this site, and how well over the last half hour?"""
 
-from sitekeeper_agent.platform import Family
-from sitekeeper_agent.probes import icmp, tcp
+import time
+
+from sitekeeper_agent.platform import Family, default_route
+from sitekeeper_agent.probes import icmp, tcp, window
 from sitekeeper_agent.probes.icmp import Echoes
 from sitekeeper_agent.probes.probe import MAX_TARGET, Context, Findings, family_of, paths
+from sitekeeper_agent.probes.window import Judgement, Quality, Window
 from sitekeeper_protocol.ladder import Reading
-from sitekeeper_protocol.vocabulary import Method, Reason, Rung, State
+from sitekeeper_protocol.messages import SeriesKey
+from sitekeeper_protocol.vocabulary import Method, Metric, Reason, Rung, State, to_wire
 
 _ECHOES = 4
+_CONNECTS = 2
+_CONNECT_S = 1.5
+"""Longer than the second after which a lost first packet is sent again."""
+
+
+class _Path:
+    """One path of one round: its anchors, what answered now, and what the half hour says."""
+
+    def __init__(self, path: Family, context: Context) -> None:
+        self.path = path
+        self.anchors = [a for a in context.anchors if family_of(a) == path]
+        self.gateway = default_route(path, context.roots).gateway or ""
+        self.echoes: dict[str, Echoes] = {}
+        self.connects: dict[str, list[tcp.Answer]] = {}
+        self.judgement = Judgement()
+
+    @property
+    def wanted(self) -> list[str]:
+        return [*self.anchors, *([self.gateway] if self.gateway and self.anchors else [])]
+
+    @property
+    def pinged(self) -> bool:
+        return any(self.echoes[a].received for a in self.anchors)
+
+    def series(self, kept: Window, sort: str) -> list[Quality]:
+        return [window.quality(kept.get(f"{self.path} {sort} {a}", ())) for a in self.anchors]
+
+    def gateway_quality(self, kept: Window) -> Quality:
+        return window.quality(kept.get(f"{self.path} gateway", ()))
+
+    def judge(self, kept: Window, context: Context) -> None:
+        self.judgement = window.judge(
+            self.series(kept, "echo"),
+            self.series(kept, "connect"),
+            self.gateway_quality(kept),
+            context.usual_rtt_ms.get(self.path),
+        )
 
 
 def probe(context: Context) -> Findings:
-    """Several echoes to each anchor, TCP to those that stay silent; the anchor that answers best stands for the rung."""
-    measured = paths(context)
-    by_path: dict[Family, list[str]] = {p: [a for a in context.anchors if family_of(a) == p] for p in measured}
-    wanted = [anchor for anchors in by_path.values() for anchor in anchors]
-    echoes = icmp.echo(wanted, _ECHOES, context.deadline - context.left_s / 2)
-    silent = [anchor for anchor in wanted if not echoes[anchor].received]
-    # One anchor that answers proves the line; the others are not worth a rural line's bytes.
-    asked = [a for a in silent if not any(echoes[b].received for b in by_path[family_of(a) or "ipv4"])]
-    connects = tcp.answers(asked, context.deadline)
-    return Findings(tuple(_reading(p, by_path[p], echoes, connects) for p in measured), {}, {})
+    """Several echoes to each anchor, TCP where they stay silent or must be confirmed; the best anchor stands for the rung."""
+    now_s = int(time.monotonic())
+    kept = window.recall(context.before, now_s)
+    measured = [_Path(path, context) for path in paths(context)]
+    echoes = icmp.echo([a for p in measured for a in p.wanted], _ECHOES, context.deadline - context.left_s / 2)
+    for path in measured:
+        path.echoes = {a: echoes[a] for a in path.wanted}
+        path.judge(kept, context)
+    ports = _connect([p for p in measured if not p.pinged or p.judgement.reason is not Reason.NONE], context)
+    for path in measured:
+        if not context.own_traffic:
+            _add(path, kept, now_s)
+        path.judge(kept, context)
+    values = {key: value for p in measured for key, value in _values(p, kept, context).items()}
+    return Findings(tuple(_reading(p, kept) for p in measured), values, {}, window.keep(kept) | ports)
 
 
-def _reading(path: Family, anchors: list[str], echoes: dict[str, Echoes], connects: dict[str, tcp.Answer]) -> Reading:
-    if not anchors:
-        return Reading(rung=Rung.ISP, path=path, state=State.NOT_APPLICABLE, reason=Reason.NOT_CONFIGURED)
-    best = min(anchors, key=lambda a: (echoes[a].loss_ratio is None, echoes[a].loss_ratio or 0.0, echoes[a].rtt_ms or 0.0))
+def _connect(asked: list[_Path], context: Context) -> dict[str, int]:
+    """Connect twice to each anchor of these paths, on the port that has answered before; the ports, as counters."""
+    ports = {key: value for key, value in context.before.items() if key.startswith("port ") and 0 < value < 65536}
+    for at in range(_CONNECTS):
+        for path in asked:
+            known = [a for a in path.anchors if f"port {a}" in ports]
+            end = min(context.deadline, time.monotonic() + _CONNECT_S)
+            # A port that has answered is asked alone: of three at once the first would hide the others' losses.
+            found = {a: tcp.answers([a], end, (ports[f"port {a}"],))[a] for a in known}
+            strange = [a for a in path.anchors if a not in known]
+            if at == 0 and strange:
+                found |= tcp.answers(strange, end if known else context.deadline)
+            for anchor, answer in found.items():
+                path.connects.setdefault(anchor, []).append(answer)
+                if answer.port:
+                    ports[f"port {anchor}"] = answer.port
+    return ports
+
+
+def _add(path: _Path, kept: Window, now_s: int) -> None:
+    """A round in which nothing answered belongs to an outage, not to the quality of the line."""
+    if path.pinged:
+        for anchor in path.anchors:
+            _add_echoes(kept, f"{path.path} echo {anchor}", now_s, path.echoes[anchor])
+        if path.gateway:
+            _add_echoes(kept, f"{path.path} gateway", now_s, path.echoes[path.gateway])
+    for anchor, answers in path.connects.items():
+        if not path.pinged and not any(a.rtt_ms is not None for found in path.connects.values() for a in found):
+            return
+        good = [a.rtt_ms for a in answers if a.rtt_ms is not None and a.rtt_ms < window.LATE_MS]
+        window.add(kept, f"{path.path} connect {anchor}", now_s, good, len(answers) - len(good))
+
+
+def _add_echoes(kept: Window, name: str, now_s: int, found: Echoes) -> None:
+    rtts_ms = found.rtts_ms or ((found.rtt_ms or 0.0),) * found.received
+    window.add(kept, name, now_s, rtts_ms, found.sent - found.received)
+
+
+def _values(path: _Path, kept: Window, context: Context) -> dict[SeriesKey, int]:
+    echoed, connected = path.series(kept, "echo"), path.series(kept, "connect")
+    targets = echoed if any(q.received for q in echoed) else connected
+    shown = {"isp": window.best(targets)._replace(sent=sum(q.sent for q in targets)), "gateway": path.gateway_quality(kept)}
+    loss = {"isp": window.best(targets).loss_ratio, "gateway": shown["gateway"].loss_ratio}
+    values: dict[SeriesKey, int] = {}
+    for rung, found in shown.items():
+        if found.p50_ms is None or found.p95_ms is None or found.jitter_ms is None:
+            continue
+        for metric, value in (
+            (Metric.LINE_PROBES, float(found.sent)),
+            (Metric.LINE_LOSS_RATIO, loss[rung]),
+            (Metric.LINE_RTT_P50_MS, found.p50_ms),
+            (Metric.LINE_RTT_P95_MS, found.p95_ms),
+            (Metric.LINE_JITTER_MS, found.jitter_ms),
+        ):
+            values[metric.value, f"{path.path}/{rung}"] = to_wire(metric, value)
+    if (usual := context.usual_rtt_ms.get(path.path)) is not None:
+        values[Metric.LINE_USUAL_RTT_MS.value, f"{path.path}/isp"] = to_wire(Metric.LINE_USUAL_RTT_MS, usual)
+    return values
+
+
+def _reading(path: _Path, kept: Window) -> Reading:
+    if not path.anchors:
+        return Reading(rung=Rung.ISP, path=path.path, state=State.NOT_APPLICABLE, reason=Reason.NOT_CONFIGURED)
+    reading = _of_echoes(path) if path.pinged else _of_connects(path)
+    if reading.state != State.OK or not path.judgement.confirmed:
+        return reading
+    from msgspec.structs import replace
+
+    sort = "echo" if path.pinged else "connect"
+    half_hour = window.best(path.series(kept, sort))
+    return replace(
+        reading,
+        state=State.DEGRADED,
+        reason=path.judgement.reason,
+        rtt_ms=half_hour.p50_ms,
+        loss_ratio=half_hour.loss_ratio,
+    )
+
+
+def _of_echoes(path: _Path) -> Reading:
+    echoes = path.echoes
+    best = min(path.anchors, key=lambda a: (echoes[a].loss_ratio is None, echoes[a].loss_ratio or 0.0, echoes[a].rtt_ms or 0.0))
     found = echoes[best]
-    state, reason, rtt_ms, loss, method = State.OK, Reason.NONE, found.rtt_ms, found.loss_ratio, found.method
-    if not found.received:
-        best = min(anchors, key=lambda a: (connects[a].rtt_ms is None, connects[a].rtt_ms or 0.0))
-        # Echoes that a network drops on principle say nothing about its loss.
-        rtt_ms, reason, loss, method = connects[best].rtt_ms, connects[best].reason, None, Method.TCP_CONNECT
-        state = State.FAIL if rtt_ms is None else State.OK
     return Reading(
         rung=Rung.ISP,
-        path=path,
-        state=state,
-        reason=reason,
-        rtt_ms=rtt_ms,
-        loss_ratio=loss,
-        method=method,
+        path=path.path,
+        state=State.OK,
+        rtt_ms=found.rtt_ms,
+        loss_ratio=found.loss_ratio,
+        method=found.method,
+        target=best[:MAX_TARGET],
+    )
+
+
+def _of_connects(path: _Path) -> Reading:
+    """Echoes that a network drops on principle say nothing about its loss."""
+    first = {a: min(found, key=lambda one: (one.rtt_ms is None, one.rtt_ms or 0.0)) for a, found in path.connects.items()}
+    best = min(first, key=lambda a: (first[a].rtt_ms is None, first[a].rtt_ms or 0.0))
+    return Reading(
+        rung=Rung.ISP,
+        path=path.path,
+        state=State.FAIL if first[best].rtt_ms is None else State.OK,
+        reason=first[best].reason,
+        rtt_ms=first[best].rtt_ms,
+        method=Method.TCP_CONNECT,
         target=best[:MAX_TARGET],
     )

@@ -45,6 +45,10 @@ class Context(NamedTuple):
     (addresses or networks such as ``10.0.0.0/8``), ``expected_text`` stands in its page, ``redirect_hosts`` are hosts that it
     may send visitors to. ``wall_offset_ms`` is server time minus this machine's clock, as far as known. ``media`` are streams,
     looked at as a player would every ``media_interval_s``. ``proven`` is what has succeeded here (``Baseline.proven``).
+    ``portal_ca_file`` has a further authority for the portal, ``proxy`` is the HTTP proxy that leads to it.
+    ``direct_resolver`` is the provider's own; ``public_names`` are the paths over which the portal's name had public addresses
+    at commissioning. ``modems`` and ``usual_rtt_ms`` are, for a path, the second hop that was learned and the median time to
+    the provider. ``own_traffic``: the agent sends its backlog, or something plays. ``dial_log`` is the dial-in program's log.
     ``expected`` is the equipment to look for; disks are asked for their health every ``smart_interval_s``, 0: never.
     """
 
@@ -64,6 +68,15 @@ class Context(NamedTuple):
     media: tuple[Portal, ...] = ()
     media_interval_s: int = 300
     proven: frozenset[tuple[str, Rung]] = frozenset()
+    portal_ca_file: str = ""
+    proxy: Portal | None = None
+    direct_resolver: str = ""
+    public_names: frozenset[str] = frozenset()
+    modem_wanted: bool = True
+    modems: Mapping[str, str] = MappingProxyType({})
+    usual_rtt_ms: Mapping[str, float] = MappingProxyType({})
+    own_traffic: bool = False
+    dial_log: str = ""
     expected: Expectations = _NONE_EXPECTED
     smart_interval_s: int = 86400
 

@@ -15,16 +15,17 @@ _IN_PROGRESS = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOU
 
 
 class Answer(NamedTuple):
-    """``rtt_ms`` is ``None`` where nobody answered, for ``reason``."""
+    """``rtt_ms`` is ``None`` where nobody answered, for ``reason``; ``port`` is the one that answered."""
 
     rtt_ms: float | None = None
     reason: Reason = Reason.TIMEOUT
+    port: int = 0
 
 
 def answers(addresses: Iterable[str], deadline: float, ports: Iterable[int] = PORTS) -> dict[str, Answer]:
     """Connect to each address on each port; the first connection or refusal is an answer: somebody is there."""
     result: dict[str, Answer] = {}
-    waiting: dict[socket.socket, tuple[str, float]] = {}
+    waiting: dict[socket.socket, tuple[str, int, float]] = {}
     try:
         for address in dict.fromkeys(addresses):
             result[address] = Answer()
@@ -41,7 +42,7 @@ def answers(addresses: Iterable[str], deadline: float, ports: Iterable[int] = PO
     return result
 
 
-def _start(address: str, port: int, waiting: dict[socket.socket, tuple[str, float]], result: dict[str, Answer]) -> None:
+def _start(address: str, port: int, waiting: dict[socket.socket, tuple[str, int, float]], result: dict[str, Answer]) -> None:
     begun = time.monotonic()
     try:
         sock = socket.socket(address_family(address), socket.SOCK_STREAM)
@@ -54,29 +55,29 @@ def _start(address: str, port: int, waiting: dict[socket.socket, tuple[str, floa
     except OSError as err:
         code = err.errno or errno.EINVAL
     if code in _IN_PROGRESS:
-        waiting[sock] = address, begun
+        waiting[sock] = address, port, begun
         return
     sock.close()
-    _note(address, code, begun, result)
+    _note(address, port, code, begun, result)
 
 
-def _finish(sock: socket.socket, waiting: dict[socket.socket, tuple[str, float]], result: dict[str, Answer]) -> None:
+def _finish(sock: socket.socket, waiting: dict[socket.socket, tuple[str, int, float]], result: dict[str, Answer]) -> None:
     if sock not in waiting:
         return
-    address, begun = waiting.pop(sock)
+    address, port, begun = waiting.pop(sock)
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     sock.close()
-    _note(address, code, begun, result)
+    _note(address, port, code, begun, result)
     if result[address].rtt_ms is not None:
-        for other in [s for s, (a, _) in waiting.items() if a == address]:
+        for other in [s for s, (a, _, _) in waiting.items() if a == address]:
             del waiting[other]
             other.close()
 
 
-def _note(address: str, code: int, begun: float, result: dict[str, Answer]) -> None:
+def _note(address: str, port: int, code: int, begun: float, result: dict[str, Answer]) -> None:
     if result[address].rtt_ms is not None:
         return
     if code in (0, errno.ECONNREFUSED, errno.ECONNRESET):
-        result[address] = Answer((time.monotonic() - begun) * 1000, Reason.NONE)
+        result[address] = Answer((time.monotonic() - begun) * 1000, Reason.NONE, port)
     else:
         result[address] = Answer(None, reason_of(OSError(code, "")))
