@@ -6,6 +6,7 @@ from litestar.response import Template
 from sqlalchemy import Connection
 
 from sitekeeper_collector.domain.ledger import Segment
+from sitekeeper_collector.domain.readings import ladder
 from sitekeeper_collector.store import evidence, ledger, queries
 from sitekeeper_collector.web import casework, reading, strip, views
 from sitekeeper_collector.web.access import console_of
@@ -57,9 +58,9 @@ def site_page(request: AnyRequest) -> Template:
 def _measured(connection: Connection, site: str) -> dict[str, object]:
     records = reading.newest_samples(connection, site, _SHOWN_SAMPLES)
     taken = [(record, record.content()) for record in records]
-    newest = next(((record, sample) for record, sample in taken if views.ladder(sample.values)), None)
+    newest = next(((record, sample) for record, sample in taken if ladder(sample.values)), None)
     return {
-        "ladders": views.ladder(newest[1].values) if newest else {},
+        "ladders": ladder(newest[1].values) if newest else {},
         "ladder_ms": newest[0].placed_ms if newest else None,
         "verdict": views.verdict(newest[1]) if newest else (None, None),
         "samples": [(record, *views.verdict(sample)) for record, sample in taken],
@@ -83,7 +84,13 @@ def _days(request: AnyRequest, connection: Connection, site: str, now_ms: int) -
         return ledger.picture(connection, site, from_ms, to_ms, gap_ms=gap_ms)
 
     shown = strip.days(now_ms, zone_of(console.utc_offset_min), picture)
-    return {"days": shown, "states": strip.occurring(shown), "groups": strip.GROUPS, "sum_of": strip.total(shown)}
+    return {
+        "days": shown,
+        "hour": strip.last_hour(now_ms, picture),
+        "states": strip.occurring(shown),
+        "groups": strip.GROUPS,
+        "sum_of": strip.total(shown),
+    }
 
 
 HANDLERS = (sites, site_page)

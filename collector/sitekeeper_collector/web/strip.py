@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sitekeeper_collector.domain.ledger import Segment, Was
 
 DAYS = 7
+HOUR_MS = 3_600_000
 GROUPS: tuple[tuple[str, tuple[Was, ...]], ...] = (
     ("works", (Was.UP, Was.DEGRADED)),
     ("faulty", (Was.LINE, Was.GATEWAY, Was.LINK, Was.PLATFORM)),
@@ -50,6 +51,12 @@ def days(now_ms: int, zone: datetime.tzinfo, picture: Callable[[int, int], Seque
         bars = tuple(bar(segment, start, end) for segment in sorted(segments, key=_drawn))
         found.append(Day(datetime.datetime.fromtimestamp(start / 1000, zone).date(), bars, sums(segments)))
     return found[::-1]
+
+
+def last_hour(now_ms: int, picture: Callable[[int, int], Sequence[Segment]]) -> tuple[Bar, ...]:
+    """The last hour until now, as wide as a day: what has just happened would be too narrow to see in its day."""
+    start = now_ms - HOUR_MS
+    return tuple(bar(segment, start, now_ms) for segment in sorted(picture(start, now_ms), key=_drawn))
 
 
 def bar(segment: Segment, start_ms: int, end_ms: int) -> Bar:

@@ -196,6 +196,8 @@ CASES: dict[str, Pair] = {
         "每行一天，从 0 点到 24 点。关机和停电不算故障；看不见的时间哪边都不算。",
         "A row is a day, from midnight to midnight. Being off is no fault; time that nobody knows counts for neither side.",
     ),
+    "last_hour": ("最近一小时", "Last hour"),
+    "now": ("现在", "now"),
     "sums": ("每天和合计的时间", "Times by day, and in all"),
     "day": ("日期", "Day"),
     "all_days": ("合计", "In all"),

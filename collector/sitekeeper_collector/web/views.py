@@ -1,12 +1,13 @@
 """What the pages show, decided from plain values; nothing here reads a database or a clock."""
 
-from collections.abc import Iterable, Mapping
-from enum import IntEnum, StrEnum, unique
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable
+from enum import StrEnum, unique
+from typing import NamedTuple
 
+from sitekeeper_collector.domain.readings import member
 from sitekeeper_protocol.ladder import Reading
-from sitekeeper_protocol.messages import Presence, Sample, SeriesKey
-from sitekeeper_protocol.vocabulary import METRICS, Method, Metric, Reason, Rung, State
+from sitekeeper_protocol.messages import Presence, Sample
+from sitekeeper_protocol.vocabulary import Metric, Rung, State
 
 GRACE_MS = 90_000
 """How long after its promise a site may still be on its way: a reconnect with back-off."""
@@ -94,40 +95,7 @@ def by_path(readings: Iterable[Reading]) -> dict[str, list[Reading]]:
     return {path: sorted(of_path, key=lambda r: (r.rung, r.label)) for path, of_path in sorted(paths.items())}
 
 
-def ladder(values: Mapping[SeriesKey, int]) -> dict[str, list[Reading]]:
-    """The readings of a sample by path, lowest rung first. What a newer agent names and we don't know is left out."""
-    found: list[Reading] = []
-    for (metric, instance), state in values.items():
-        path, _, word = instance.rpartition("/")
-        known = _member(State, state)
-        if metric != Metric.RUNG_STATE or word.upper() not in Rung.__members__ or known is None:
-            continue
-        rtt = values.get((Metric.RUNG_RTT_MS, instance))
-        found.append(
-            Reading(
-                rung=Rung[word.upper()],
-                path=path,
-                state=known,
-                reason=_member(Reason, values.get((Metric.RUNG_REASON, instance))) or Reason.NONE,
-                method=_member(Method, values.get((Metric.RUNG_METHOD, instance))) or Method.NONE,
-                rtt_ms=None if rtt is None else rtt * METRICS[Metric.RUNG_RTT_MS].step,
-            )
-        )
-    return by_path(found)
-
-
 def verdict(sample: Sample) -> tuple[State | None, Rung | None]:
     """What the ladder of a sample came to."""
     values = sample.values
-    return _member(State, values.get((Metric.VERDICT_STATE, ""))), _member(Rung, values.get((Metric.VERDICT_RUNG, "")))
-
-
-_E = TypeVar("_E", bound=IntEnum)
-
-
-def _member(kind: type[_E], number: int | None) -> _E | None:
-    """The member of that number; ``None`` for one that a newer agent knows and we don't."""
-    try:
-        return None if number is None else kind(number)
-    except ValueError:
-        return None
+    return member(State, values.get((Metric.VERDICT_STATE, ""))), member(Rung, values.get((Metric.VERDICT_RUNG, "")))

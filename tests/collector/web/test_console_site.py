@@ -86,7 +86,7 @@ def test_the_last_days_tell_faults_apart_from_being_off_and_from_what_nobody_kno
     shown = page.split("The last 7 days")[1].split("</section>")[0]
     for state in ("up", "line", "presumed_off", "blind", "unknown"):
         assert f'class="w-{state}"' in shown, state
-    assert len(re.findall(r'<svg class="bars"', shown)) == 7
+    assert len(re.findall(r'<svg class="bars"', shown)) == 1 + 7, "the last hour, and seven days"
     legend = shown.split('class="legend"')[1].split("</dl>")[0]
     assert re.search(r"Faults</dt><dd>.*line down.*No fault</dt><dd>.*presumed off.*Not known</dt><dd>.*blind", legend, re.S)
     sums = dict(
