@@ -31,8 +31,9 @@ from sitekeeper_protocol.ladder import Verdict
 from sitekeeper_protocol.texts import LANGUAGES, Lang
 from sitekeeper_protocol.vocabulary import Kind
 
-DEADLINE_S = 5.0
-"""For a whole visit, however slowly its bytes drip."""
+REQUEST_S, ANSWER_S = 2.0, 5.0
+"""For a whole request, however slowly its bytes drip, and until the answer is taken. Browsers hold connections open in advance;
+one that is closed before it was used costs them nothing."""
 MAX_REQUEST_BYTES = 16 * 1024
 MAX_FORM_BYTES = 1024
 _CHECKS_AT_ONCE, _CHECK_EVERY_MS = 5, 10_000
@@ -168,10 +169,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         """In place of the standard library's files, which have a time for each read only."""
-        until = time.monotonic() + DEADLINE_S
+        now = time.monotonic()
         self.connection: socket.socket = self.request
-        self.rfile = io.BufferedReader(_Bounded(self.connection, until))
-        self.wfile = _Whole(self.connection, until)
+        self.rfile = io.BufferedReader(_Bounded(self.connection, now + REQUEST_S))
+        self.wfile = _Whole(self.connection, now + ANSWER_S)
 
     def finish(self) -> None:
         """Nothing is held back; what a rude visitor still sends is not waited for."""
