@@ -11,6 +11,7 @@ from sitekeeper_agent.config import Settings
 from sitekeeper_agent.journal import ClockWatch, Now
 from sitekeeper_agent.probes import Context, network_identity, parse_portal, resolver
 from sitekeeper_agent.probes.runner import ProbeRunner, Round
+from sitekeeper_agent.probes.settings import Watch
 from sitekeeper_agent.spool import Spool
 from sitekeeper_protocol.ladder import Baseline, Reading, Verdict, diagnose, judge
 from sitekeeper_protocol.messages import Event, EvidenceItem, Sample, Scalar, SeriesKey, VerdictEvent
@@ -123,6 +124,7 @@ class Sampler:
         self._facts: dict[str, Scalar] = {}
         self._context = context_of(settings, None, now())
         self._baseline = stored_baseline(spool.meta(_BASELINE))
+        self._settings_watch = Watch(spool)
         self.last: Look | None = None
 
     @property
@@ -143,7 +145,8 @@ class Sampler:
         self.last = found
         changed = verdict_event(before, found.verdict)
         values = dict(found.values) | ladder_values(found.readings) | verdict_values(found.verdict) | dict(more)
-        return self._sample(values, [*events, *([changed] if changed else [])], found.facts)
+        changes = self._settings_watch.follow(found.facts, values)
+        return self._sample(values, [*events, *([changed] if changed else []), *changes], found.facts)
 
     def without_measurement(self, events: Sequence[Event], more: Mapping[SeriesKey, int] = _NO_MORE) -> Sample:
         """A sample that only carries events, and ``more`` values: a goodbye has no time to probe."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sitekeeper_agent.probes import address, dns, equipment, gateway, host, isp, link, media, modem, portal
+from sitekeeper_agent.probes import address, dns, equipment, gateway, host, isp, link, media, modem, portal, settings
 from sitekeeper_agent.probes.dns import resolver
 from sitekeeper_agent.probes.probe import Context, Findings, Portal, Probe, network_identity, parse_portal, paths
 from sitekeeper_protocol.vocabulary import Rung
@@ -20,6 +20,7 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
         "dns": dns.probe,
         "portal": portal.probe,
         "media": media.probe,
+        "settings": settings.probe,
     }
 )
 
