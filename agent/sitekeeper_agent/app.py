@@ -23,13 +23,14 @@ from sitekeeper_agent.courier import Courier, Plan, covered_by
 from sitekeeper_agent.journal import Now, Run, goodbye_event, new_run, start_events
 from sitekeeper_agent.probes.runner import ProbeRunner
 from sitekeeper_agent.reporting import Sender, build, oldest_held
-from sitekeeper_agent.sampler import Look, Order, Sampler
+from sitekeeper_agent.sampler import Link, Look, Order, Sampler
 from sitekeeper_agent.spool import Limits, Spool
 from sitekeeper_agent.standing import Standing
 from sitekeeper_protocol import WIRE_VERSION, codec
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.messages import Event, Presence, Receipt, Result, ResultState, Sample, SeriesKey, Status
 from sitekeeper_protocol.topics import Leaf
+from sitekeeper_protocol.vocabulary import Reason
 
 if TYPE_CHECKING:
     from sitekeeper_agent.probes.players.watching import Players
@@ -204,6 +205,8 @@ class Agent:
         self._older = False
         """Whether the older MQTT is tried because the newer came to nothing; kept as long as it works."""
         self._failures = 0
+        self._down_reason = Reason.NONE
+        """Why the last connection ended; NONE before there was one."""
         self._connect_ms = now.boottime_ms
         self._waiting: dict[int, tuple[int, int]] = {}
         """Packet id to (report number or 0, time of sending)."""
@@ -307,6 +310,7 @@ class Agent:
         self._sample_ms = max(self._sample_ms + step_ms, now.boottime_ms + step_ms // 2)
         self._measuring = True
         self._desk.look_began()
+        self._sampler.told(self._link_now())
         self._measurer.start(self._sampler.order())
 
     def _hurry(self, now_ms: int) -> None:
@@ -323,7 +327,11 @@ class Agent:
         values, played = self._players.take()
         return [*events, *played], values
 
+    def _link_now(self) -> Link:
+        return Link(self._up, Reason.NONE if self._up else self._down_reason, self._courier.catching_up)
+
     def _measured(self, measured: _Measured) -> None:
+        self._sampler.told(self._link_now())
         self._measuring = False
         events, more = self._taken()
         if measured.look is None:
@@ -421,6 +429,7 @@ class Agent:
             delay_s = min(delay_s, 1.0)
         self._link, self._up = None, False
         self._waiting.clear()
+        self._down_reason = down.reason
         self._connect_ms = now_ms + round(delay_s * 1000)
         self._courier.disconnected()
         self._note(f"not connected: {down.why}")

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from sitekeeper_agent.expectations import Expectations
 from sitekeeper_agent.playersettings import MAX_PLAYERS, Player, check_players
+from sitekeeper_agent.surroundings import Network
 from sitekeeper_protocol import topics
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.settings import SettingsError, read
@@ -78,6 +79,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     language: Literal["zh", "en"] = "zh"
     phone: Annotated[str, Meta(max_length=40)] = ""
     anchors: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
+    network: Network = Network()
     media: Annotated[tuple[_Address, ...], Meta(max_length=8)] = ()
     media_interval_s: _Seconds = 300
     players: Annotated[tuple[Player, ...], Meta(max_length=MAX_PLAYERS)] = ()
@@ -225,6 +227,23 @@ def _check_expected(settings: Settings) -> None:
             raise Fault(f"expected.{key}", "one name stands here twice; each needs its own")
 
 
+def _check_network(settings: Settings) -> None:
+    network = settings.network
+    if network.modem not in ("auto", "none") and not _is_address(network.modem):
+        raise Fault("network.modem", f"{network.modem!r} is no IP address; write auto, none, or for example 192.168.1.1")
+    if network.direct_resolver and not _is_address(network.direct_resolver):
+        raise Fault("network.direct_resolver", f"{network.direct_resolver!r} is no IP address; a resolver must not need a name")
+    for address in network.portal_addresses:
+        if not _is_network(address):
+            raise Fault("network.portal_addresses", f"{address!r} is neither an address nor a network such as 10.0.0.0/8")
+    for host in network.portal_hosts:
+        if not _is_address(host) and not _HOST.fullmatch(host):
+            raise Fault("network.portal_hosts", f"{host[:60]!r} is no host name; write it without https:// and without a path")
+    if network.proxy and not (_is_web_address(network.proxy) and network.proxy.startswith("http://")):
+        # It may hold a password.
+        raise Fault("network.proxy", "this is no proxy's address; write for example http://10.0.0.1:3128, without a user name")
+
+
 def _check_phone(settings: Settings) -> None:
     if not settings.phone.isprintable() or settings.phone != settings.phone.strip():
         raise Fault("phone", f"{settings.phone!r} can't be shown in a sentence; write for example 0851-2345678")
@@ -245,6 +264,8 @@ def _check_paths(settings: Settings) -> None:
     for key, text in (
         ("state_dir", settings.state_dir),
         ("broker.password_file", settings.broker.password_file),
+        ("network.portal_ca_file", settings.network.portal_ca_file),
+        ("network.dial_log", settings.network.dial_log),
         ("broker.tls.ca_file", tls.ca_file if tls else None),
     ):
         if text is not None and not Path(text).is_absolute():
@@ -258,6 +279,7 @@ _CHECKS: tuple[Callable[[Settings], None], ...] = (
     _check_media,
     _check_players,
     _check_anchors,
+    _check_network,
     _check_expected,
     _check_phone,
     _check_intervals,
@@ -268,6 +290,14 @@ _CHECKS: tuple[Callable[[Settings], None], ...] = (
 def _is_web_address(text: str) -> bool:
     match = _URL.fullmatch(text)
     return match is not None and (not match[3] or 1 <= int(match[3]) <= 65535)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_address(text: str) -> bool:

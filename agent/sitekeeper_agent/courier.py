@@ -107,6 +107,11 @@ class Courier:
         """How many samples are held."""
         return self.unconfirmed + sum(holding.receipted.count for holding in self._holdings.values())
 
+    @property
+    def catching_up(self) -> bool:
+        """Whether a part of the backlog is on its way."""
+        return any(sent.plan.backlog for sent in self._outstanding)
+
     # --- the connection ------------------------------------------------------------------------------------------------
 
     def connected(self, now_ms: int) -> None:

@@ -6,10 +6,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from sitekeeper_agent import learned
 from sitekeeper_agent.clock import ServerClock
 from sitekeeper_agent.config import Settings
 from sitekeeper_agent.journal import ClockWatch, Now
+from sitekeeper_agent.learned import Learned
 from sitekeeper_agent.probes import Context, network_identity, parse_portal, resolver
+from sitekeeper_agent.probes.probe import family_of
 from sitekeeper_agent.probes.runner import ProbeRunner, Round
 from sitekeeper_agent.probes.settings import Watch
 from sitekeeper_agent.spool import Spool
@@ -26,8 +29,9 @@ from sitekeeper_protocol.vocabulary import (
     to_wire,
 )
 
-_BASELINE, _NETWORK = "baseline", "network"
+_BASELINE, _NETWORK, _LEARNED, _COMMISSIONED = "baseline", "network", "learned", "commissioned_network"
 _NO_MORE: Mapping[SeriesKey, int] = MappingProxyType({})
+_NOTHING_LEARNED = Learned()
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Baseline).decode
 
@@ -53,11 +57,15 @@ class Look(NamedTuple):
     facts: Mapping[str, Scalar]
     baseline: Baseline
     trouble: Mapping[str, str]
+    raw: tuple[Reading, ...] = ()
+    """The readings before the honest rules, with the reasons of their own."""
 
 
-def context_of(settings: Settings, clock: ServerClock | None, now: Now) -> Context:
+def context_of(settings: Settings, clock: ServerClock | None, now: Now, known: Learned = _NOTHING_LEARNED) -> Context:
     """What the probes are told. Raises ``SettingsError`` for a web address that can't be one."""
     tls = settings.broker.encryption
+    network = settings.network
+    by_hand = () if network.modem in ("auto", "none") else (network.modem,)
     return Context(
         portal=parse_portal(settings.portal),
         deadline=0.0,
@@ -69,6 +77,17 @@ def context_of(settings: Settings, clock: ServerClock | None, now: Now) -> Conte
         media_interval_s=settings.media_interval_s,
         expected=settings.expected,
         smart_interval_s=settings.smart_interval_s,
+        expected_addresses=network.portal_addresses,
+        expected_text=network.portal_text,
+        redirect_hosts=network.portal_hosts,
+        portal_ca_file=network.portal_ca_file or "",
+        proxy=parse_portal(network.proxy) if network.proxy else None,
+        direct_resolver=network.direct_resolver,
+        public_names=known.public_names,
+        modem_wanted=network.modem != "none",
+        modems={family_of(modem) or "ipv4": modem for modem in by_hand} or known.modems,
+        usual_rtt_ms=known.usual_rtt_ms,
+        dial_log=network.dial_log or "",
     )
 
 
@@ -83,14 +102,15 @@ def look(runner: ProbeRunner, context: Context, baseline: Baseline, before: Verd
         # Rates belong to the whole time since the sample before, so those of the first round stand.
         findings = again.findings._replace(values={**again.findings.values, **found.findings.values})
         found = again._replace(findings=findings)
-    learned = baseline.after(found.findings.readings)
+    after = baseline.after(found.findings.readings)
     return Look(
-        readings=tuple(judge(found.findings.readings, learned)),
+        readings=tuple(judge(found.findings.readings, after)),
         verdict=verdict,
         values=found.findings.values,
         facts=found.findings.facts,
-        baseline=learned,
+        baseline=after,
         trouble={**found.failed, **dict.fromkeys(found.hung, "did not come back in time")},
+        raw=found.findings.readings,
     )
 
 
@@ -113,6 +133,14 @@ def stored_baseline(spool_value: bytes | None) -> Baseline:
         return Baseline()
 
 
+class Link(NamedTuple):
+    """The connection to the broker; ``catching_up``: a backlog is on its way, which slows the line by itself."""
+
+    connected: bool
+    reason: Reason = Reason.NONE
+    catching_up: bool = False
+
+
 class Sampler:
     """Takes the samples of one run, numbered from 1, and keeps the baseline of the site's network. Used by one thread."""
 
@@ -122,8 +150,13 @@ class Sampler:
         self._watch = ClockWatch(now())
         self._sequence = 0
         self._facts: dict[str, Scalar] = {}
-        self._context = context_of(settings, None, now())
         self._baseline = stored_baseline(spool.meta(_BASELINE))
+        self._learned = learned.stored(spool.meta(_LEARNED))
+        self._moved_ms = now().boottime_ms
+        """When what is usual was last moved; after a start the window fills first."""
+        self._context = context_of(settings, None, now(), self._learned)
+        self._link = Link(connected=False)
+        self._playing = False
         self._settings_watch = Watch(spool)
         self.last: Look | None = None
 
@@ -134,14 +167,17 @@ class Sampler:
 
     def order(self) -> Order:
         """What to measure now. ``carry_out`` may run in another thread; then comes ``finish``."""
-        self._context = context_of(self._settings, self._spool.clock(self._boot), self._now())
         self._follow_network()
+        known = context_of(self._settings, self._spool.clock(self._boot), self._now(), self._learned)
+        self._context = known._replace(own_traffic=self._link.catching_up or self._playing)
         return Order(self._context, self._baseline, self.last.verdict if self.last else None)
 
     def finish(self, found: Look, events: Sequence[Event] = (), more: Mapping[SeriesKey, int] = _NO_MORE) -> Sample:
         """The sample of a look; ``events`` ride on it, before those that it brings itself, and so do ``more`` values."""
         before = self.last.verdict if self.last else None
         self._keep_baseline(found.baseline)
+        self._learn(found)
+        self._playing = more.get((Metric.PLAYING.value, ""), 0) > 0
         self.last = found
         changed = verdict_event(before, found.verdict)
         values = dict(found.values) | ladder_values(found.readings) | verdict_values(found.verdict) | dict(more)
@@ -175,6 +211,11 @@ class Sampler:
         if clock is not None:
             offset_s = (clock.server_ms(now.boottime_ms) - now.wall_ms) / 1000
             values[Metric.CLOCK_OFFSET_S] = to_wire(Metric.CLOCK_OFFSET_S, offset_s)
+        values[Metric.BROKER_CONNECTED] = int(self._link.connected)
+        if not self._link.connected and self._link.reason != Reason.NONE:
+            values[Metric.BROKER_REASON] = self._link.reason.value
+        commissioned = self._spool.meta(_COMMISSIONED)
+        values[Metric.COMMISSIONED] = int(commissioned is not None and commissioned == self._spool.meta(_NETWORK))
         return {(metric.value, ""): value for metric, value in values.items()}
 
     def _follow_network(self) -> None:
@@ -182,11 +223,26 @@ class Sampler:
         identity = network_identity(self._context).encode()
         if identity and identity != self._spool.meta(_NETWORK):
             if self._spool.meta(_NETWORK) is not None:
-                self._baseline = Baseline()
+                self._baseline, self._learned = Baseline(), Learned()
+                self._spool.set_meta(_LEARNED, _encode(self._learned))
             self._spool.set_meta(_NETWORK, identity)
         whose = resolver(self._context)
         if whose != self._baseline.resolver:
             self._baseline = msgspec.structs.replace(self._baseline, resolver=whose)
+
+    def told(self, link: "Link") -> None:
+        """How the connection to the broker stands: it rides on every sample, so that a dark time shows what held meanwhile."""
+        self._link = link
+
+    def _learn(self, found: Look) -> None:
+        now_ms = self._now().boottime_ms
+        half_hour = now_ms - self._moved_ms >= learned.HALF_HOUR_MS
+        if half_hour:
+            self._moved_ms = now_ms
+        after = self._learned.after(found.values, found.facts, half_hour=half_hour)
+        if after != self._learned:
+            self._learned = after
+            self._spool.set_meta(_LEARNED, _encode(after))
 
     def _keep_baseline(self, baseline: Baseline) -> None:
         if baseline != self._baseline:

@@ -5,6 +5,7 @@ from nothing repeats nothing by itself. Whatever happens is posted as an event; 
 """
 
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -17,14 +18,18 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from sitekeeper_agent.config import Settings
+from sitekeeper_agent.probes.fetch import tls_reason
 from sitekeeper_protocol import RELEASED_MS
 from sitekeeper_protocol.topics import Leaf, topic
+from sitekeeper_protocol.vocabulary import Reason
 
 _log = logging.getLogger("sitekeeper.uplink")
 
 X509_V_FLAG_NO_CHECK_TIME = 0x200000
 """OpenSSL's x509_vfy.h: verify chain and name, but not the dates (X509_VERIFY_PARAM_set_flags(3))."""
 _UNSUPPORTED_VERSION = 132
+_LOGIN_REFUSED = (134, 135)
+"""MQTT 5, section 2.4: bad user name or password, not authorized; paho gives these for MQTT 3.1.1's answers, too."""
 _CONNECT_S = 15.0
 _MAX_PACKET_BYTES = 128 * 1024
 _REPORT_ALIAS = 1
@@ -39,13 +44,15 @@ class Up(NamedTuple):
 class Down(NamedTuple):
     """The connection ended, or never came about; ``try_older``: the broker may not speak this version of MQTT.
 
-    ``says_so``: that was its answer. Old ones close the connection without any.
+    ``says_so``: that was its answer. Old ones close the connection without any. ``reason`` is the vocabulary's word for
+    ``why``.
     """
 
     connection: int
     why: str
     try_older: bool = False
     says_so: bool = False
+    reason: Reason = Reason.TIMEOUT
 
 
 class Acknowledged(NamedTuple):
@@ -89,6 +96,7 @@ class Uplink:
         self._aliased = False
         self._answered, self._ended = threading.Event(), threading.Event()
         self._why = ""
+        self._reason = Reason.CONNECTION_RESET
         self._try_older = self._says_so = False
         self.dates_unchecked = settings.broker.encryption is not None and wall_ms < RELEASED_MS
         protocol = MQTTProtocolVersion.MQTTv5 if newest_mqtt else MQTTProtocolVersion.MQTTv311
@@ -171,12 +179,15 @@ class Uplink:
             self._wait()
         except ssl.SSLCertVerificationError as err:
             self._why = self._why or f"the broker's certificate is refused: {err.verify_message}"
+            self._reason = _word(err)
         except (OSError, ValueError) as err:
             self._why = self._why or f"{self._settings.broker.host}:{self._settings.broker.port}: {err}"
+            self._reason = _word(err)
         finally:
             self._client.disconnect()
             self._client.loop_stop()
-            self._post(Down(self.connection, self._why or "the connection ended", self._try_older, self._says_so))
+            why = self._why or "the connection ended"
+            self._post(Down(self.connection, why, self._try_older, self._says_so, self._reason))
 
     def _wishes(self) -> Properties | None:
         if not self._newest_mqtt:
@@ -190,6 +201,7 @@ class Uplink:
         self._client.loop_start()
         if not self._answered.wait(_CONNECT_S) and not self._ended.is_set():
             self._why = self._why or "the broker does not answer"
+            self._reason = Reason.TIMEOUT
             return
         self._ended.wait()
 
@@ -209,6 +221,7 @@ class Uplink:
         if reason.is_failure:
             self._try_older = self._says_so = self._newest_mqtt and reason.value == _UNSUPPORTED_VERSION
             self._why = f"the broker refuses the connection: {reason}"
+            self._reason = Reason.LOGIN_REFUSED if reason.value in _LOGIN_REFUSED else Reason.REFUSED
             self._ended.set()
             return
         names = self._topics
@@ -243,6 +256,12 @@ class Uplink:
         leaf = self._by_topic.get(message.topic)
         if leaf is not None:
             self._post(Received(self.connection, leaf, bytes(message.payload)))
+
+
+def _word(err: OSError | ValueError) -> Reason:
+    if isinstance(err, socket.gaierror):
+        return Reason.NAME_NOT_FOUND
+    return tls_reason(err) if isinstance(err, OSError) else Reason.PROBE_ERROR
 
 
 def _valid_at(not_before: object, not_after: object, now_s: float) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from sitekeeper_agent.config import Broker, Pacing, Settings, SitePage, SpoolLimits, Tls, load, read_password
 from sitekeeper_agent.expectations import Expectations
+from sitekeeper_agent.surroundings import Network
 from sitekeeper_protocol.settings import SettingsError
 
 SAMPLE = Path(__file__).parents[2] / "config" / "agent.yaml"
@@ -38,7 +39,7 @@ def test_the_commented_sample_loads_and_shows_every_key_with_its_default() -> No
     assert settings == Settings(**required)
     assert settings.broker == Broker(host=settings.broker.host)
     text = SAMPLE.read_text(encoding="utf-8")
-    for schema in (Settings, Broker, Tls, SpoolLimits, Pacing, Expectations, SitePage):
+    for schema in (Settings, Broker, Tls, SpoolLimits, Pacing, Expectations, Network, SitePage):
         for field in msgspec.structs.fields(schema):
             assert f"{field.encode_name}:" in text, f"{field.encode_name} is not in the sample"
 
@@ -94,6 +95,31 @@ BAD = {
     "anchor-name": (
         GOOD + "anchors: [1.2.3.4, dns.example]\n",
         "{file}:6: anchors: 'dns.example' is no IP address; an anchor must not need a name service",
+    ),
+    "modem-name": (
+        GOOD + "network: {modem: router}\n",
+        "{file}:6: network.modem: 'router' is no IP address; write auto, none, or for example 192.168.1.1",
+    ),
+    "direct-resolver-name": (
+        GOOD + "network:\n  direct_resolver: dns.example\n",
+        "{file}:7: network.direct_resolver: 'dns.example' is no IP address; a resolver must not need a name",
+    ),
+    "portal-address-of-a-host-in-a-network": (
+        GOOD + "network:\n  portal_addresses: [10.1.2.3/8]\n",
+        "{file}:7: network.portal_addresses: '10.1.2.3/8' is neither an address nor a network such as 10.0.0.0/8",
+    ),
+    "portal-host-as-address": (
+        GOOD + "network:\n  portal_hosts: ['https://login.example/']\n",
+        "{file}:7: network.portal_hosts: 'https://login.example/' is no host name; "
+        "write it without https:// and without a path",
+    ),
+    "proxy-with-password": (
+        GOOD + "network:\n  proxy: http://me:s3cret@10.0.0.1:3128\n",
+        "{file}:7: network.proxy: this is no proxy's address; write for example http://10.0.0.1:3128, without a user name",
+    ),
+    "relative-dial-log": (
+        GOOD + "network:\n  dial_log: ppp.log\n",
+        "{file}:7: network.dial_log: 'ppp.log' is a relative path; write the whole path, from the root",
     ),
     "stream-without-scheme": (
         GOOD + "media:\n  - http://tv.example/live.m3u8\n  - rtsp://tv.example/live?key=secret\n",

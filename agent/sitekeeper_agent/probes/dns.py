@@ -3,9 +3,23 @@
 from sitekeeper_agent.platform import Family, Resolvers, default_route, hosts_file, interface_addresses, resolvers
 from sitekeeper_agent.probes.probe import MAX_TARGET, Context, Findings, paths
 from sitekeeper_agent.probes.resolve import Answer, ask, candidates, from_hosts, resolver_kind, standing, within
-from sitekeeper_protocol.ladder import Reading, Resolver
+from sitekeeper_protocol.ladder import DIRECT, Reading, Resolver
 from sitekeeper_protocol.messages import Scalar
 from sitekeeper_protocol.vocabulary import Method, Reason, Rung, State
+
+SLOW_MS = 2000.0
+"""A lost question is asked again after a second; two of them are more than bad luck, and every page of a browser waits."""
+PRIVATE = (
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "0.0.0.0/8",
+    "fc00::/7",
+    "fe80::/10",
+)
+"""RFC 1918, 6598, 1122, 4193, 4291: what no public name leads to, unless this site's did when it was commissioned."""
 
 
 def probe(context: Context) -> Findings:
@@ -28,6 +42,9 @@ def resolver(context: Context, setup: Resolvers | None = None) -> Resolver:
 
 def _path(path: Family, setup: Resolvers, context: Context) -> list[Reading]:
     host = context.portal.host
+    if context.proxy is not None:
+        # The proxy looks the portal's name up; the PC may know no resolver at all.
+        return [Reading(rung=Rung.DNS, path=path, state=State.NOT_APPLICABLE, method=Method.SYSTEM, target=host[:MAX_TARGET])]
     if context.portal.literal or from_hosts(hosts_file(context.roots), host, path):
         return [Reading(rung=Rung.DNS, path=path, state=State.NOT_APPLICABLE, method=Method.SYSTEM, target=host[:MAX_TARGET])]
     if not setup.servers:
@@ -37,15 +54,31 @@ def _path(path: Family, setup: Resolvers, context: Context) -> list[Reading]:
     if chosen is None:
         return [Reading(rung=Rung.DNS, path=path, state=State.FAIL, reason=Reason.NO_RESOLVER, method=Method.SYSTEM)]
     further = [_reading(path, a, context, a.server) for a in answers if a is not chosen]
-    return [_standing_reading(path, chosen, answers, setup, context), *further]
+    return [_standing_reading(path, chosen, answers, setup, context), *further, *_direct(path, answers, context)]
+
+
+def _direct(path: Family, answers: list[Answer], context: Context) -> list[Reading]:
+    """What the provider's own resolver says, around the one that was handed out; its family need not be the path's."""
+    server = context.direct_resolver
+    if not server:
+        return []
+    known = next((a for a in answers if a.server == server), None)
+    found = known or next(iter(ask([server], context.portal.host, path, _end(context), port=context.dns_port)), None)
+    if found is None or (path == "ipv6" and found.reason is Reason.NONE and not found.addresses):
+        return []
+    return [_reading(path, found, context, DIRECT)]
+
+
+def _end(context: Context) -> float:
+    """Short of the deadline: a resolver that is dead needs no longer, and the reading must be in by then."""
+    return context.deadline - context.left_s / 4
 
 
 def _ask(path: Family, setup: Resolvers, context: Context) -> list[Answer]:
     """The answers to the first of the candidate names that has addresses, else to the last."""
     answers: list[Answer] = []
     for name in candidates(context.portal.host, setup.search):
-        # Short of the deadline: a resolver that is dead needs no longer, and the reading must be in by then.
-        answers = ask(setup.servers, name, path, context.deadline - context.left_s / 4, port=context.dns_port)
+        answers = ask(setup.servers, name, path, _end(context), port=context.dns_port)
         if any(answer.addresses for answer in answers):
             break
     return answers
@@ -55,6 +88,8 @@ def _standing_reading(path: Family, chosen: Answer, answers: list[Answer], setup
     reading = _reading(path, chosen, context, "")
     if reading.state == State.OK and answers[0].reason is Reason.TIMEOUT:
         # Every look-up of every program waits seconds for the dead resolver first (resolv.conf(5), timeout).
+        return _with(reading, State.DEGRADED, Reason.SLOW)
+    if reading.state == State.OK and (chosen.rtt_ms or 0.0) >= SLOW_MS:
         return _with(reading, State.DEGRADED, Reason.SLOW)
     if chosen.reason is Reason.NONE and not chosen.addresses:
         other: Family = "ipv6" if path == "ipv4" else "ipv4"
@@ -73,7 +108,10 @@ def _reading(path: Family, answer: Answer, context: Context, label: str) -> Read
     reason = answer.reason
     if reason is Reason.NONE and not answer.addresses:
         reason = Reason.NAME_NOT_FOUND
-    elif reason is Reason.NONE and lies(answer.addresses, context.expected_addresses, path):
+    elif reason is Reason.NONE and (
+        lies(answer.addresses, context.expected_addresses, path)
+        or (path in context.public_names and not any(public(address) for address in answer.addresses))
+    ):
         reason = Reason.LYING_ANSWER
     return Reading(
         rung=Rung.DNS,
@@ -91,3 +129,8 @@ def lies(addresses: tuple[str, ...], expected: tuple[str, ...], path: Family) ->
     """Whether an answer has nothing in common with the commissioned one. Without one of this family nothing is a lie."""
     known = [network for network in expected if (":" in network) == (path == "ipv6")]
     return bool(known) and not any(within(address, network) for address in addresses for network in known)
+
+
+def public(address: str) -> bool:
+    """Whether an address is none of a private network."""
+    return not any(within(address, network) for network in PRIVATE)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import ssl
 
 MAX_REDIRECTS = 5
+_AGENT = f"sitekeeper-agent/{__version__}"
 _MAX_ADDRESSES = 3
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 # X509_verify_cert(3): expired; X509_VERIFY_PARAM_set_flags(3): X509_V_FLAG_NO_CHECK_TIME, which the ssl module does not name.
@@ -73,14 +74,17 @@ def get(
     address: Portal, path: Family, context: Context, deadline: float, body_bytes: int, span: http.Span | None = None
 ) -> Fetched:
     """One request, and up to ``body_bytes`` of the body of its answer. Raises ``Failed``."""
-    addresses, phases = _addresses(address, path, context, deadline)
-    sock, phases = _connect(addresses, address.port, deadline, phases)
+    via = context.proxy if context.proxy is not None and address.host == context.portal.host else None
+    addresses, phases = _addresses(via or address, path, context, deadline)
+    sock, phases = _connect(addresses, (via or address).port, deadline, phases)
     try:
+        if via is not None and address.secure:
+            _tunnel(sock, address, deadline, phases)
         if address.secure:
             sock, phases = _secure(sock, address, context, deadline, phases)
         begun = time.monotonic()
         sock.settimeout(left_s(deadline) or 0.001)
-        sock.sendall(http.request(address, f"sitekeeper-agent/{__version__}", span))
+        sock.sendall(http.request(address, _AGENT, span, whole=via is not None and not address.secure))
         sock.settimeout(left_s(deadline) or 0.001)
         first = sock.recv(16 * 1024)
         if not first:
@@ -95,6 +99,18 @@ def get(
         raise Failed(tls_reason(err) if address.secure else reason_of(err), phases) from None
     finally:
         sock.close()
+
+
+def _tunnel(sock: socket.socket, address: Portal, deadline: float, phases: Phases) -> None:
+    """Have the proxy connect to the portal (RFC 9110, section 9.3.6). Raises ``Failed``, ``OSError`` or ``BadResponse``."""
+    sock.settimeout(left_s(deadline) or 0.001)
+    sock.sendall(http.connect(address, _AGENT))
+    status = http.read_head(sock, deadline).status
+    if status == 407:
+        raise Failed(Reason.LOGIN_REFUSED, phases)
+    if not 200 <= status < 300:
+        # What the proxy could not reach; its own word for it is no word of the portal.
+        raise Failed(Reason.TIMEOUT if status == 504 else Reason.UNREACHABLE, phases)
 
 
 def _addresses(address: Portal, path: Family, context: Context, deadline: float) -> tuple[tuple[str, ...], Phases]:
@@ -141,7 +157,8 @@ def _secure(
     trusted = clock_trusted(wall_ms(), context.wall_offset_ms)
     try:
         # Bytes: for text, the ssl module loads the IDNA tables.
-        secured = _tls(context.ca_file, trusted).wrap_socket(
+        extra = context.portal_ca_file if address.host == context.portal.host else ""
+        secured = _tls(context.ca_file, extra, trusted).wrap_socket(
             sock,
             server_hostname=address.host.encode(),
             do_handshake_on_connect=False,
@@ -169,7 +186,7 @@ def clock_trusted(now_ms: int, offset_ms: int) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _tls(ca_file: str, check_time: bool) -> "ssl.SSLContext":
+def _tls(ca_file: str, extra: str, check_time: bool) -> "ssl.SSLContext":
     import ssl
 
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -178,8 +195,9 @@ def _tls(ca_file: str, check_time: bool) -> "ssl.SSLContext":
         tls.verify_flags |= _NO_CHECK_TIME
     # The file is the broker's authority, perhaps the county's own; portals and media servers belong to others.
     tls.load_default_certs()
-    if ca_file:
-        tls.load_verify_locations(cafile=ca_file)
+    for file in (ca_file, extra):
+        if file:
+            tls.load_verify_locations(cafile=file)
     return tls
 
 

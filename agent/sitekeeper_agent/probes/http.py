@@ -42,16 +42,17 @@ class Response(NamedTuple):
     sound: bool = True
 
 
-def request(portal: Portal, agent: str, span: Span | None = None, fields: tuple[str, ...] = ()) -> bytes:
+def request(
+    portal: Portal, agent: str, span: Span | None = None, fields: tuple[str, ...] = (), *, whole: bool = False
+) -> bytes:
     """A GET request for one answer; with ``span``, for that part of it (RFC 9110, section 14.2), which a server may ignore.
 
-    ``fields`` are more lines of its head.
+    ``fields`` are more lines of its head; ``whole`` names the whole address in it, as a proxy wants it (section 7.1).
     """
-    host = f"[{portal.host}]" if ":" in portal.host else portal.host
-    if portal.port != (443 if portal.secure else 80):
-        host += f":{portal.port}"
+    host = _authority(portal, always=False)
+    target = f"{portal.scheme}://{host}{portal.target}" if whole else portal.target
     lines = (
-        f"GET {portal.target} HTTP/1.1",
+        f"GET {target} HTTP/1.1",
         f"Host: {host}",
         f"User-Agent: {agent}",
         "Accept: */*",
@@ -63,11 +64,23 @@ def request(portal: Portal, agent: str, span: Span | None = None, fields: tuple[
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii", "replace")
 
 
+def connect(portal: Portal, agent: str) -> bytes:
+    """What asks a proxy for a connection to the portal (RFC 9110, section 9.3.6)."""
+    host = _authority(portal, always=True)
+    return f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\n\r\n".encode("ascii", "replace")
+
+
+def _authority(portal: Portal, *, always: bool) -> str:
+    """Host, and the port where it is not the scheme's own, or ``always``."""
+    host = f"[{portal.host}]" if ":" in portal.host else portal.host
+    return f"{host}:{portal.port}" if always or portal.port != (443 if portal.secure else 80) else host
+
+
 class _Stream:
     """What comes in on a connection until ``deadline``, and has not been taken yet."""
 
-    def __init__(self, sock: socket.socket, first: bytes, deadline: float) -> None:
-        self._sock, self._deadline = sock, deadline
+    def __init__(self, sock: socket.socket, first: bytes, deadline: float, most: int = 16 * 1024) -> None:
+        self._sock, self._deadline, self._most = sock, deadline, most
         self._held = bytearray(first)
 
     def _receive(self) -> None:
@@ -76,7 +89,7 @@ class _Stream:
         if left <= 0:
             raise TimeoutError("the deadline has passed")
         self._sock.settimeout(left)
-        part = self._sock.recv(16 * 1024)
+        part = self._sock.recv(self._most)
         if not part:
             raise ConnectionResetError(errno.ECONNRESET, "the other side closed the connection")
         self._held += part
@@ -121,6 +134,12 @@ def read(sock: socket.socket, first: bytes, deadline: float, body_bytes: int) ->
     except (OSError, BadResponse):
         sound = "content-length" not in head.fields and not _chunked(head)
     return Response(head, bytes(body), complete, sound)
+
+
+def read_head(sock: socket.socket, deadline: float) -> Head:
+    """The head alone, and not a byte of what follows it, which is the tunnel's. Raises as ``read`` does."""
+    stream = _Stream(sock, b"", deadline, most=1)
+    return parse_head(stream.until(b"\r\n\r\n", MAX_BYTES))
 
 
 def parse_head(data: bytes) -> Head:

@@ -110,23 +110,20 @@ def _add_echoes(kept: Window, name: str, now_s: int, found: Echoes) -> None:
 def _values(path: _Path, kept: Window, context: Context) -> dict[SeriesKey, int]:
     echoed, connected = path.series(kept, "echo"), path.series(kept, "connect")
     targets = echoed if any(q.received for q in echoed) else connected
-    shown = {"isp": window.best(targets)._replace(sent=sum(q.sent for q in targets)), "gateway": path.gateway_quality(kept)}
-    loss = {"isp": window.best(targets).loss_ratio, "gateway": shown["gateway"].loss_ratio}
-    values: dict[SeriesKey, int] = {}
-    for rung, found in shown.items():
-        if found.p50_ms is None or found.p95_ms is None or found.jitter_ms is None:
-            continue
-        for metric, value in (
-            (Metric.LINE_PROBES, float(found.sent)),
-            (Metric.LINE_LOSS_RATIO, loss[rung]),
-            (Metric.LINE_RTT_P50_MS, found.p50_ms),
-            (Metric.LINE_RTT_P95_MS, found.p95_ms),
-            (Metric.LINE_JITTER_MS, found.jitter_ms),
-        ):
-            values[metric.value, f"{path.path}/{rung}"] = to_wire(metric, value)
-    if (usual := context.usual_rtt_ms.get(path.path)) is not None:
-        values[Metric.LINE_USUAL_RTT_MS.value, f"{path.path}/isp"] = to_wire(Metric.LINE_USUAL_RTT_MS, usual)
-    return values
+    line, gateway = window.best(targets), path.gateway_quality(kept)
+    told: list[tuple[Metric, str, float | None]] = []
+    if line.received:
+        told += [
+            (Metric.LINE_PROBES, "isp", sum(q.sent for q in targets)),
+            (Metric.LINE_LOSS_RATIO, "isp", line.loss_ratio),
+            (Metric.LINE_RTT_P50_MS, "isp", line.p50_ms),
+            (Metric.LINE_RTT_P95_MS, "isp", line.p95_ms),
+            (Metric.LINE_JITTER_MS, "isp", line.jitter_ms),
+            (Metric.LINE_USUAL_RTT_MS, "isp", context.usual_rtt_ms.get(path.path)),
+        ]
+    if gateway.received:
+        told += [(Metric.LINE_LOSS_RATIO, "gateway", gateway.loss_ratio), (Metric.LINE_RTT_P50_MS, "gateway", gateway.p50_ms)]
+    return {(metric.value, f"{path.path}/{at}"): to_wire(metric, value) for metric, at, value in told if value is not None}
 
 
 def _reading(path: _Path, kept: Window) -> Reading:
