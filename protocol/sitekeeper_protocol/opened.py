@@ -91,6 +91,24 @@ class OpenedReport:
                 found[key] = undelta(column[2:], count, "a column")
         return found
 
+    def steady_and_others(self, metrics: Collection[int]) -> tuple[dict[SeriesKey, int], dict[SeriesKey, list[int | None]]]:
+        """All series of some metrics: those that have one value in all samples, with it, and the others as by ``several``."""
+        count, instances = self.header.count, self._contents.instances
+        steady: dict[SeriesKey, int] = {}
+        others: dict[SeriesKey, list[int | None]] = {}
+        for column in self._contents.columns:
+            if column[0] in metrics:
+                key: SeriesKey = (column[0], instances[column[1]])  # type: ignore[index, assignment]
+                # Zeros at the end are left out: a column that ends after its first value does not change any more.
+                first = column[2] if len(column) > 2 else 0
+                if len(column) <= 3 and first is not None:
+                    steady[key] = first
+                    others.pop(key, None)  # of two columns of one series, the last one counts
+                else:
+                    steady.pop(key, None)
+                    others[key] = undelta(column[2:], count, "a column")
+        return steady, others
+
     def value(self, key: SeriesKey, at: int) -> int | None:
         """One value: that of the sample at place ``at``."""
         column = self._find(key)

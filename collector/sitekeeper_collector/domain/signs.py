@@ -64,6 +64,11 @@ class Signs(NamedTuple):
 NOTHING = Signs()
 
 
+def names_a_fault(signs: Signs) -> bool:
+    """Whether a sample says of any kind that it is there."""
+    return signs.kind in _RUNG_OF_NUMBER or signs.disk == Disk.FULL.value
+
+
 @unique
 class Sign(Enum):
     """What a sample says of one kind of fault."""

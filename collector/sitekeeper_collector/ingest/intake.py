@@ -20,16 +20,15 @@ from sitekeeper_collector.store.samples import DropRow
 from sitekeeper_collector.store.working import ClockRecord, RunRecord, SiteRecord, Verdict, Working
 from sitekeeper_collector.watch import noticing
 from sitekeeper_collector.watch.news import News, SiteNews
+from sitekeeper_collector.watch.noticing import Limits
 from sitekeeper_protocol import RELEASED_MS
 from sitekeeper_protocol.messages import Header, Presence, Status
 from sitekeeper_protocol.opened import OpenedReport
 from sitekeeper_protocol.topics import Address
-from sitekeeper_protocol.vocabulary import Metric
 
 _CLOCK_MOVED_MS = 1000
 _BELOW_OLDEST = 0
 _EXACT = Placement.EXACT.value
-_VERDICT_STATE, _VERDICT_RUNG = (Metric.VERDICT_STATE.value, ""), (Metric.VERDICT_RUNG.value, "")
 
 
 class Heard:
@@ -68,8 +67,8 @@ class Learned(NamedTuple):
 class Intake:
     """Takes messages of known sites, one after the other, and gathers what is to be written."""
 
-    def __init__(self, working: Working, connection: Connection, now_ms: int, *, disk_free_bytes: int = 0) -> None:
-        self._disk_free_bytes = disk_free_bytes
+    def __init__(self, working: Working, connection: Connection, now_ms: int, *, limits: Limits) -> None:
+        self._limits = limits
         self.news = News()
         self._working = working
         self._connection = connection
@@ -275,15 +274,15 @@ class Intake:
                     unplaced |= how != _EXACT
                 placed.append((at, placed_ms))
                 rows.append((site, run, first + at, boot, wall_ms, at_ms, placed_ms, how, not_after_ms, received_ms, holds))
-        self.news.samples.append(
-            SiteNews(site, run, noticing.observe(report, placed, self._disk_free_bytes), noticing.mark(report, placed))
-        )
+        spans = noticing.spans(report, placed, self._limits)
+        self.news.samples.append(SiteNews(site, run, spans, noticing.mark(report, placed)))
         if unplaced and not clock.unplaced:
             clock.unplaced = True
             self._working.clocks.touch((site, boot), clock)
-        at = new[-1][1] - first
-        judged = report.value(_VERDICT_STATE, at)
-        return None if judged is None or not placed_ms else Verdict(placed_ms, judged, report.value(_VERDICT_RUNG, at) or 0)
+        if not placed_ms or not spans:
+            return None
+        signs = spans[-1].signs
+        return None if signs.state < 0 else Verdict(placed_ms, signs.state, signs.rung)
 
     def _note_live(self, state: SiteRecord, report: OpenedReport, received_ms: int, new: bool) -> None:
         header = report.header

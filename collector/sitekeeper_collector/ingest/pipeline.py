@@ -149,7 +149,7 @@ class Ingest:
         now_ms = self._wall_ms()
         with self._store.write() as connection:
             epoch = self._follow_epoch(connection)
-            intake = Intake(self._working, connection, now_ms, disk_free_bytes=self._watch.disk_free_bytes)
+            intake = Intake(self._working, connection, now_ms, limits=self._watch.limits)
             beat, letters = self._sort(items, intake)
             known = held.registered(connection, {letter.address.site for letter in letters})
             # In small groups: what was decoded is stored and forgotten while it is still in the processor's cache.

@@ -3,18 +3,24 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, tuple_, update
 
 from sitekeeper_collector.domain.detection import Episode, Phase, Proof
 from sitekeeper_collector.domain.ledger import Marker
 from sitekeeper_collector.domain.signs import Signs
 from sitekeeper_collector.domain.spans import Span
-from sitekeeper_collector.store.statements import insert_into, update_by_key
+from sitekeeper_collector.store.statements import Many, insert_into
 from sitekeeper_collector.store.tables import absences, faults, markers, spans
 from sitekeeper_protocol.messages import PowerEvent
 from sitekeeper_protocol.vocabulary import Grade, Kind, Party
 
-_insert_spans, _update_spans = insert_into(spans), update_by_key(spans)
+_insert_spans = insert_into(spans)
+_prolong = Many(
+    update(spans)
+    .values(last=bindparam("new_last"), to_ms=bindparam("new_to"))
+    .where(spans.c.site == bindparam("s"), spans.c.run == bindparam("r"), spans.c.first == bindparam("f")),
+    {"new_last": "last", "new_to": "to", "s": "s", "r": "r", "f": "f"},
+)
 
 
 # --- spans -------------------------------------------------------------------------------------------------------------
@@ -27,7 +33,7 @@ def add_spans(connection: Connection, rows: Sequence[tuple[str, Span]]) -> None:
 
 def prolong_spans(connection: Connection, rows: Sequence[tuple[str, Span]]) -> None:
     """Write spans that went on; their site, run and first number tell which."""
-    _update_spans.run(connection, [_span_row(site, span) for site, span in rows])
+    _prolong.run(connection, [{"s": site, "r": s.run, "f": s.first, "last": s.last, "to": s.to_ms} for site, s in rows])
 
 
 def drop_spans(connection: Connection, site: str, gone: Iterable[Span]) -> None:

@@ -1,27 +1,40 @@
 """The spans and markers of each site's own record, kept up to date from what comes in."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, select
 
 from sitekeeper_collector.domain.rules import Rules
+from sitekeeper_collector.domain.signs import names_a_fault
 from sitekeeper_collector.domain.spans import Observed, Span, joined, spans_of, woven
 from sitekeeper_collector.store import evidence
 from sitekeeper_collector.store.evidence import PlacedMarker
 from sitekeeper_collector.store.tables import reports, runs, samples
 from sitekeeper_collector.watch import noticing
 from sitekeeper_collector.watch.news import SiteNews
+from sitekeeper_collector.watch.noticing import Limits
 from sitekeeper_protocol.codec import open_report
 
 CAPACITY = 100_000
+
+
+class Taken(NamedTuple):
+    """Since when the record of a site says more, if it does.
+
+    ``quiet``: what is new comes after all that was known, and names no fault: where none was open, none is.
+    """
+
+    since_ms: int | None
+    quiet: bool = True
 
 
 class Book:
     """Remembers the newest span of each site, so that a steady stream of samples needs no SELECT."""
 
     def __init__(self, rules: Rules) -> None:
-        self._gap_ms = rules.evidence_gap_s * 1000
-        self._disk_free_bytes = rules.disk_free_mib * 1024 * 1024
+        self.limits = noticing.limits(rules)
+        self._gap_ms = self.limits.gap_ms
         self._tails: dict[str, Span] = {}
         self._longer: dict[str, Span] = {}
 
@@ -44,19 +57,27 @@ class Book:
                 self._tails[site] = found
         return found
 
-    def take(self, connection: Connection, news: SiteNews) -> int | None:
-        """Take in new samples. Since when the record of the site says something else; ``None``: it only goes on."""
+    def take(self, connection: Connection, news: SiteNews) -> Taken:
+        """Take in new samples."""
         if news.markers:
             evidence.add_markers(connection, [PlacedMarker(news.site, place, marker) for place, marker in news.markers])
-        if not news.observed:
-            return news.markers[0][1].at_ms if news.markers else None
-        new = spans_of(news.run, news.observed, self._gap_ms)
+        new = news.spans
+        if not new:
+            return Taken(None)
         tail = self.tail(connection, news.site)
         longer = joined(tail, new[0], self._gap_ms) if tail is not None and len(new) == 1 else None
+        since_ms = min(span.from_ms for span in new)
+        quiet = (tail is None or tail.to_ms <= since_ms) and not any(names_a_fault(span.signs) for span in new)
         if longer is not None:
             self._tails[news.site] = self._longer[news.site] = longer
-            return news.markers[0][1].at_ms if news.markers else None
-        return self._weave(connection, news.site, news.run, new)
+            return Taken(since_ms, quiet)
+        if tail is None:
+            # The first of this site: there is nothing to weave it into.
+            evidence.add_spans(connection, [(news.site, span) for span in new])
+            self._tails[news.site] = max(new, key=_end)
+            return Taken(since_ms, quiet)
+        since_ms = self._weave(connection, news.site, news.run, new)
+        return Taken(since_ms, quiet and since_ms >= tail.to_ms)
 
     def flush(self, connection: Connection, site: str | None = None) -> None:
         """Write the spans that went on: of one site, before it is read, or of all."""
@@ -75,9 +96,9 @@ class Book:
         return min((since_ms for since_ms in found if since_ms is not None), default=None)
 
     def _rebuild_run(self, connection: Connection, site: str, run: int) -> int | None:
-        news = from_store(connection, site, run, self._disk_free_bytes)
+        news = from_store(connection, site, run, self.limits)
         before = evidence.spans_of_run(connection, site, run)
-        after = spans_of(run, news.observed, self._gap_ms)
+        after = news.spans
         evidence.drop_spans(connection, site, before)
         evidence.add_spans(connection, [(site, span) for span in after])
         evidence.drop_markers(connection, site, run)
@@ -98,13 +119,16 @@ class Book:
         evidence.drop_spans(connection, site, near)
         evidence.add_spans(connection, [(site, span) for span in after])
         tail = self._tails.get(site)
-        newest = max(after, key=lambda span: (span.to_ms, span.first))
-        if tail is None or (newest.to_ms, newest.first) >= (tail.to_ms, tail.first) or tail.run == run:
+        if tail is None or _end(max(after, key=_end)) >= _end(tail) or tail.run == run:
             self._tails.pop(site, None)
         return since_ms
 
 
-def from_store(connection: Connection, site: str, run: int, disk_free_bytes: int) -> SiteNews:
+def _end(span: Span) -> tuple[int, int]:
+    return span.to_ms, span.first
+
+
+def from_store(connection: Connection, site: str, run: int, limit: Limits) -> SiteNews:
     """All stored samples of a run, as they would have been told when they came."""
     its_report = and_(reports.c.site == samples.c.site, reports.c.run == samples.c.run, reports.c.first == samples.c.report)
     rows = connection.execute(
@@ -121,6 +145,7 @@ def from_store(connection: Connection, site: str, run: int, disk_free_bytes: int
     for payload, taken in by_report.values():
         report = open_report(payload)
         placed = [(sequence - report.header.first, placed_ms) for sequence, placed_ms in taken]
-        observed += noticing.observe(report, placed, disk_free_bytes)
+        observed += noticing.observe(report, placed, limit)
         markers += noticing.mark(report, placed)
-    return SiteNews(site, run, sorted(observed), sorted(markers, key=lambda m: (m[1].sequence, m[0])))
+    spans = spans_of(run, sorted(observed), limit.gap_ms)
+    return SiteNews(site, run, spans, sorted(markers, key=lambda m: (m[1].sequence, m[0])))

@@ -19,7 +19,7 @@ from sitekeeper_collector.store import evidence as kept
 from sitekeeper_collector.store import tickets as stored
 from sitekeeper_collector.store.evidence import KeptFault
 from sitekeeper_collector.watch import proof
-from sitekeeper_collector.watch.book import CAPACITY, Book
+from sitekeeper_collector.watch.book import Book
 from sitekeeper_collector.watch.desk import Desk
 from sitekeeper_collector.watch.news import News
 from sitekeeper_collector.watch.silence import Silences
@@ -34,48 +34,46 @@ class Watch:
 
     def __init__(self, rules: Rules, desk: Desk, *, utc_offset_min: int) -> None:
         self.rules, self.desk = rules, desk
-        self.disk_free_bytes = rules.disk_free_mib * 1024 * 1024
         self._look_back_ms = look_back_ms(rules)
         self._book = Book(rules)
+        self.limits = self._book.limits
         self._silences = Silences(rules, desk, utc_offset_min=utc_offset_min)
-        self._calm: set[str] = set()
-        """Sites at which no kind of fault is suspected or open, as of the last walk."""
+        self._troubled: set[str] | None = None
+        """Sites at which a fault is open, or was suspected at the last walk. ``None``: to be read from the database."""
 
     # --- in a transaction of ingest ------------------------------------------------------------------------------------
 
     def take(self, connection: Connection, news: News, now_ms: int) -> set[str]:
         """What a batch comes to. The sites whose tickets have changed."""
         changed: dict[str, int] = {}
+        troubled = self._load(connection)
         for of_run in news.samples:
-            since_ms = self._book.take(connection, of_run)
-            if since_ms is not None or of_run.site not in self._calm:
-                since_ms = of_run.observed[0].at_ms if since_ms is None and of_run.observed else since_ms
-                if since_ms is not None:
-                    changed[of_run.site] = min(since_ms, changed.get(of_run.site, since_ms))
+            since_ms, quiet = self._book.take(connection, of_run)
+            if since_ms is not None and (not quiet or of_run.site in troubled or of_run.site in changed):
+                changed[of_run.site] = min(since_ms, changed.get(of_run.site, since_ms))
         for site, boot in sorted(news.replaced):
-            since_ms = self._book.rebuild(connection, site, boot)
-            if since_ms is not None:
-                changed[site] = min(since_ms, changed.get(site, since_ms))
+            since_or_none = self._book.rebuild(connection, site, boot)
+            if since_or_none is not None:
+                changed[site] = min(since_or_none, changed.get(site, since_or_none))
         self._book.flush(connection)
         told: set[str] = set()
         returned = self._silences.hear(connection, news, self._tail_playing(connection, news.goodbyes))
-        for site in {**changed, **dict.fromkeys(returned)}:
-            if site in changed and self._review(connection, site, changed[site], now_ms):
+        for site, since_ms in changed.items():
+            if self._review(connection, site, since_ms, now_ms):
                 told.add(site)
+        for site in dict.fromkeys([*(of_run.site for of_run in news.samples), *changed, *returned]):
             self._silences.explain(connection, site, now_ms)
         return told | self._settle_explained(connection, now_ms)
 
     def settle(self) -> None:
         """The transaction is committed."""
         self._book.settle()
-        if len(self._calm) > CAPACITY:
-            self._calm.clear()
 
     def forget(self) -> None:
         """The transaction failed, or the database is another one."""
         self._book.forget()
         self._silences.forget()
-        self._calm.clear()
+        self._troubled = None
 
     # --- as time goes by -----------------------------------------------------------------------------------------------
 
@@ -102,14 +100,20 @@ class Watch:
         earlier = [episode for episode in before if episode.started_ms < start_ms]
         found = walk_all(spans, self.rules, earlier, from_ms=start_ms)
         if all(of_kind.now.phase is Phase.CLEAR for of_kind in found.values()):
-            self._calm.add(site)
+            self._load(connection).discard(site)
         else:
-            self._calm.discard(site)
+            self._load(connection).add(site)
         episodes = [episode for of_kind in found.values() for episode in of_kind.episodes]
         told = False
         for difference in casework.differences(before, episodes):
             told |= self._settle(connection, site, known, difference, now_ms)
         return told
+
+    def _load(self, connection: Connection) -> set[str]:
+        if self._troubled is None:
+            # What was only suspected shows again with the next sample that names it.
+            self._troubled = {site for site, _ in kept.open_faults(connection)}
+        return self._troubled
 
     def _settle(self, connection: Connection, site: str, known: list[KeptFault], difference: Difference, now_ms: int) -> bool:
         row = None if difference.kept is None else known[difference.kept]

@@ -3,15 +3,15 @@
 from typing import NamedTuple
 
 from sitekeeper_collector.domain.ledger import Marker
-from sitekeeper_collector.domain.spans import Observed
+from sitekeeper_collector.domain.spans import Span
 
 
 class SiteNews(NamedTuple):
-    """New samples of a run, whose times are known, and the starts and goodbyes among them."""
+    """New samples of a run, whose times are known, as spans, and the starts and goodbyes among them."""
 
     site: str
     run: int
-    observed: list[Observed]
+    spans: list[Span]
     markers: list[tuple[int, Marker]]
 
 

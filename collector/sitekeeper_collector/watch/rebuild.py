@@ -5,10 +5,11 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from sitekeeper_collector.domain.rules import Rules
-from sitekeeper_collector.domain.spans import Span, spans_of
+from sitekeeper_collector.domain.spans import Span
 from sitekeeper_collector.store import evidence
 from sitekeeper_collector.store.evidence import PlacedMarker
 from sitekeeper_collector.store.tables import runs
+from sitekeeper_collector.watch import noticing
 from sitekeeper_collector.watch.book import from_store
 
 
@@ -21,11 +22,11 @@ class Record(NamedTuple):
 
 def rebuild(connection: Connection, site: str, rules: Rules) -> Record:
     """The record that follows from the stored reports. Nothing is written; one run is in memory at a time."""
-    gap_ms, least = rules.evidence_gap_s * 1000, rules.disk_free_mib * 1024 * 1024
+    limit = noticing.limits(rules)
     made = Record([], [])
     for run in list(connection.execute(select(runs.c.run).where(runs.c.site == site).order_by(runs.c.run)).scalars()):
-        news = from_store(connection, site, run, least)
-        made.spans.extend(spans_of(run, news.observed, gap_ms))
+        news = from_store(connection, site, run, limit)
+        made.spans.extend(news.spans)
         made.markers.extend(PlacedMarker(site, place, marker) for place, marker in news.markers)
     return made
 
