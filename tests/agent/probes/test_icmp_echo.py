@@ -27,6 +27,11 @@ def test_loopback_answers_or_says_that_nobody_may_ask(address: str) -> None:
     assert found.rtt_ms is not None and found.rtt_ms >= 0
 
 
+def test_what_there_is_no_time_to_hear_is_not_sent_and_so_not_lost() -> None:
+    found = echo(["127.0.0.1"], 8, time.monotonic() + 0.5)["127.0.0.1"]
+    assert found.method == Method.NONE or (0 < found.sent < 8 and found.loss_ratio == 0.0)
+
+
 def exchange(method: Method) -> _Exchange:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         return _Exchange(sock, socket.AF_INET, method, ["127.0.0.1"])
