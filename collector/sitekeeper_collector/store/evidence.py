@@ -50,6 +50,14 @@ def newest_span(connection: Connection, site: str) -> Span | None:
     return None if row is None else _span(row)
 
 
+def newest_spans(connection: Connection, of_sites: Sequence[str]) -> dict[str, Span]:
+    """The span that ends last, of each of some hundred sites that has one."""
+    end = select(spans.c.site, func.max(spans.c.to_ms).label("to_ms")).where(spans.c.site.in_(of_sites)).group_by(spans.c.site)
+    last = end.subquery()
+    query = select(spans).join(last, (spans.c.site == last.c.site) & (spans.c.to_ms == last.c.to_ms)).order_by(spans.c.first)
+    return {row.site: _span(row) for row in connection.execute(query)}
+
+
 def spans_of_run(connection: Connection, site: str, run: int, first: int | None = None, last: int | None = None) -> list[Span]:
     """The spans of a run, or those that hold or touch the samples ``first`` to ``last``, by number."""
     query = select(spans).where(spans.c.site == site, spans.c.run == run)

@@ -1,6 +1,6 @@
 """The spans and markers of each site's own record, kept up to date from what comes in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, select
@@ -17,6 +17,7 @@ from sitekeeper_collector.watch.noticing import Limits
 from sitekeeper_protocol.codec import open_report
 
 CAPACITY = 100_000
+_CHUNK = 200
 
 
 class Taken(NamedTuple):
@@ -37,21 +38,34 @@ class Book:
         self._gap_ms = self.limits.gap_ms
         self._tails: dict[str, Span] = {}
         self._longer: dict[str, Span] = {}
+        self._new: set[str] = set()
+        """Sites that have no span yet, as far as was looked for in this transaction."""
 
     def forget(self) -> None:
         """Memory may differ from the database."""
         self._tails.clear()
         self._longer.clear()
+        self._new.clear()
 
     def settle(self) -> None:
         """What was written is committed."""
+        self._new.clear()
         if len(self._tails) > CAPACITY:
             self._tails.clear()
+
+    def prefetch(self, connection: Connection, sites: Iterable[str]) -> None:
+        """Bring the newest spans of sites into memory, with a few SELECTs for all of them."""
+        missing = [site for site in dict.fromkeys(sites) if site not in self._tails and site not in self._new]
+        for at in range(0, len(missing), _CHUNK):
+            some = missing[at : at + _CHUNK]
+            found = evidence.newest_spans(connection, some)
+            self._tails.update(found)
+            self._new.update(site for site in some if site not in found)
 
     def tail(self, connection: Connection, site: str) -> Span | None:
         """The newest span of a site."""
         found = self._tails.get(site)
-        if found is None:
+        if found is None and site not in self._new:
             found = evidence.newest_span(connection, site)
             if found is not None:
                 self._tails[site] = found
@@ -75,6 +89,7 @@ class Book:
             # The first of this site: there is nothing to weave it into.
             evidence.add_spans(connection, [(news.site, span) for span in new])
             self._tails[news.site] = max(new, key=_end)
+            self._new.discard(news.site)
             return Taken(since_ms, quiet)
         since_ms = self._weave(connection, news.site, news.run, new)
         return Taken(since_ms, quiet and since_ms >= tail.to_ms)
@@ -101,6 +116,7 @@ class Book:
         after = news.spans
         evidence.drop_spans(connection, site, before)
         evidence.add_spans(connection, [(site, span) for span in after])
+        self._new.discard(site)
         evidence.drop_markers(connection, site, run)
         evidence.add_markers(connection, [PlacedMarker(site, place, marker) for place, marker in news.markers])
         self._tails.pop(site, None)

@@ -47,6 +47,7 @@ class Watch:
         """What a batch comes to. The sites whose tickets have changed."""
         changed: dict[str, int] = {}
         troubled = self._load(connection)
+        self._book.prefetch(connection, (of_run.site for of_run in news.samples))
         for of_run in news.samples:
             since_ms, quiet = self._book.take(connection, of_run)
             if since_ms is not None and (not quiet or of_run.site in troubled or of_run.site in changed):
