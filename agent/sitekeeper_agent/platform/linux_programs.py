@@ -9,6 +9,7 @@ from sitekeeper_agent.platform.sysfiles import names, read_bytes, read_number, r
 _COMM = 15
 """Bytes of a program's name that the kernel keeps, see proc_pid_comm(5)."""
 _MOST_PROCESSES = 8192
+_INTERPRETERS = (b"python", b"perl", b"ruby", b"node", b"sh", b"bash", b"dash", b"wine", b"mono")
 _SLICES = ("system.slice", "unified/system.slice", "systemd/system.slice")
 """Where systemd's services have their control groups: version 2, both, version 1."""
 
@@ -54,9 +55,10 @@ def _named(pid: int, name: str, roots: Roots) -> bool:
 
 
 def _in_command(pid: int, name: str, roots: Roots) -> bool:
-    """Whether the program or the script that it runs is called so."""
-    words = read_bytes(f"{roots.proc}/{pid}/cmdline", 2048).split(b"\0")
-    return any(word.rpartition(b"/")[2] == name.encode() for word in words[:2])
+    """Whether the program is called so, or the script that it runs."""
+    words = [word.rpartition(b"/")[2] for word in read_bytes(f"{roots.proc}/{pid}/cmdline", 2048).split(b"\0")[:2]]
+    wanted = name.encode()
+    return words[0] == wanted or (words[0].startswith(_INTERPRETERS) and words[1:] == [wanted])
 
 
 def service_running(name: str, roots: Roots = HERE) -> bool | None:

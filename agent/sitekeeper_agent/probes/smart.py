@@ -82,8 +82,9 @@ def parse(output: bytes) -> Reply | None:
 
 
 def asleep(reply: Reply) -> bool:
-    """Whether the disk was left asleep."""
-    return reply.smart_status.passed is None and any(word in _words(reply) for word in ("STANDBY mode", "SLEEP mode"))
+    """Whether the disk was left asleep, in one of the ways that a disk can sleep."""
+    words = _words(reply)
+    return reply.smart_status.passed is None and "Device is in " in words and " mode, exit" in words
 
 
 def judge(reply: Reply | None) -> SmartState:
@@ -102,7 +103,7 @@ def judge(reply: Reply | None) -> SmartState:
         return SmartState.FAILING
     if worn:
         return SmartState.WORN
-    if reply.smart_status.passed:
+    if reply.smart_status.passed or nvme is not None:
         return SmartState.PASSED
     return _silence(reply)
 
