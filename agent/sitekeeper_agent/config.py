@@ -68,6 +68,16 @@ class SitePage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     port: _Port = 8765
 
 
+class Remote(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the county may do from afar. ``enabled: false``: neither change settings nor send commands.
+
+    Changed settings that no receipt has confirmed within ``confirm_within_s`` are taken back.
+    """
+
+    enabled: bool = True
+    confirm_within_s: Annotated[int, Meta(ge=1, le=86400)] = 900
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that can be set for an agent. ``site``, ``area``, ``broker`` and ``portal`` have no default."""
 
@@ -91,6 +101,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     spool: SpoolLimits = SpoolLimits()
     backlog: Pacing = Pacing()
     site_page: SitePage = SitePage()
+    speed_test: Annotated[str, Meta(max_length=2000)] = ""
+    data_budget_mb: Annotated[int, Meta(ge=0, le=10_000)] = 20
+    remote: Remote = Remote()
 
 
 class Fault(ValueError):
@@ -188,6 +201,12 @@ def _check_media(settings: Settings) -> None:
         raise Fault("media", "one stream stands here twice; keep one of them")
 
 
+def _check_speed_test(settings: Settings) -> None:
+    if settings.speed_test and not _is_web_address(settings.speed_test):
+        shown = settings.speed_test.partition("?")[0][:60]
+        raise Fault("speed_test", f"{shown!r} is no web address; write for example http://speed.example.org/10mb.bin")
+
+
 def _check_players(settings: Settings) -> None:
     try:
         check_players(settings.players)
@@ -277,6 +296,7 @@ _CHECKS: tuple[Callable[[Settings], None], ...] = (
     _check_host,
     _check_portal,
     _check_media,
+    _check_speed_test,
     _check_players,
     _check_anchors,
     _check_network,

@@ -296,6 +296,8 @@ class CommandName(StrEnum):
     SPEED_TEST = "speed_test"
     PLAYBACK_TEST = "playback_test"
     COLLECT_LOGS = "collect_logs"
+    CONFIGURE = "configure"
+    """In results only: what became of a configuration. Never sent as a command."""
 
 
 class Command(Struct, frozen=True, array_like=True):
@@ -321,7 +323,7 @@ class ResultState(StrEnum):
 
 
 class Result(Struct, frozen=True, array_like=True):
-    """What became of a command."""
+    """What became of a command, or of a configuration: then ``id`` is ``config-`` and its revision."""
 
     version: int
     id: Key

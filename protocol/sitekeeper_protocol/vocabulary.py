@@ -372,6 +372,8 @@ class Metric(IntEnum):
     LINK_FULL_DUPLEX = 129
     WIRELESS_SIGNAL_DBM = 130
     COMMISSIONED = 131
+    DATA_BUDGET_LEFT_BYTES = 140
+    DOWNLOAD_KBPS = 141
 
 
 _RUNG = "path/rung, e.g. ipv4/dns"
@@ -452,6 +454,12 @@ METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
         Metric.WIRELESS_SIGNAL_DBM: MetricFacts("dBm", 1, "interface", "strength of the wireless signal"),
         Metric.COMMISSIONED: MetricFacts(
             "1", 1, "", "1: commissioned in this network, 0: to be commissioned again, or never was"
+        ),
+        Metric.DATA_BUDGET_LEFT_BYTES: MetricFacts(
+            "B", _KIB, "", "what measuring may still cost today; absent without speed test"
+        ),
+        Metric.DOWNLOAD_KBPS: MetricFacts(
+            "kbit/s", 1, "", "speed test: rate of the download that ended since the sample before"
         ),
     }
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sitekeeper_agent.config import Broker, Pacing, Settings, SitePage, SpoolLimits, Tls, load, read_password
+from sitekeeper_agent.config import Broker, Pacing, Remote, Settings, SitePage, SpoolLimits, Tls, load, read_password
 from sitekeeper_agent.expectations import Expectations
 from sitekeeper_agent.surroundings import Network
 from sitekeeper_protocol.settings import SettingsError

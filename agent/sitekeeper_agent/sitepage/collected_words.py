@@ -109,7 +109,11 @@ METRICS: dict[Metric, Pair] = {
     Metric.LINK_SPEED_MBPS: ("网线的速率", "speed of the cable"),
     Metric.LINK_FULL_DUPLEX: ("网线是不是全双工", "whether the cable works both ways at once"),
     Metric.WIRELESS_SIGNAL_DBM: ("无线信号强度（不含名称）", "strength of the wireless signal (no name)"),
+    Metric.DOWNLOAD_KBPS: ("测得的下载速度", "measured speed of a download"),
+    Metric.DATA_BUDGET_LEFT_BYTES: ("今天还能用来测试的流量", "data that tests may still use today"),
     Metric.COMMISSIONED: ("有没有验收过", "whether the site was commissioned"),
+    Metric.DATA_BUDGET_LEFT_BYTES: ("今天还能用多少流量做测试", "data that measuring may still use today"),
+    Metric.DOWNLOAD_KBPS: ("测速：下载速度", "speed test: rate of the download"),
 }
 
 FACTS: dict[str, Pair] = {
