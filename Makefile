@@ -7,14 +7,15 @@ PACKAGES := protocol agent collector
 RUN := .venv/.run-stamp
 DEV := .venv/.dev-stamp
 TEST_PROGRAMS := mosquitto:mosquitto mosquitto_passwd:mosquitto mosquitto_pub:mosquitto-clients faketime:faketime \
-	dnsmasq:dnsmasq-base nft:nftables ip:iproute2 chromium:chromium chromedriver:chromium-driver
+	dnsmasq:dnsmasq-base nft:nftables ip:iproute2 chromium:chromium chromedriver:chromium-driver \
+	debootstrap:debootstrap systemd-nspawn:systemd-container
 
 PIN := --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
 
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check bench pictures pins clean test-programs
+.PHONY: help demo test test-fast check bench pictures deb bundle pins clean test-programs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,7 +32,7 @@ test-fast: $(DEV) ## the tests that take little time
 check: $(DEV) ## style, types and the arrows between packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests benchmarks docs
+	$(BIN)/mypy $(PACKAGES) tests benchmarks docs packaging
 	$(BIN)/lint-imports
 
 bench: $(DEV) test-programs ## every figure that the README claims
@@ -40,6 +41,13 @@ bench: $(DEV) test-programs ## every figure that the README claims
 pictures: $(DEV) test-programs ## the pictures of README and docs, anew
 	@.ci/need fc-list:fontconfig && .ci/need font-zh:fonts-wqy-microhei
 	$(BIN)/python docs/make_pictures.py
+
+deb: $(RUN) ## the agent's Debian package, in dist/ (ARGS="--architecture arm64")
+	@.ci/need dpkg-deb:dpkg
+	@$(BIN)/python packaging/debian/build_deb.py $(ARGS)
+
+bundle: $(RUN) ## the agent's offline bundle for Windows, in dist/ (ARGS="--python python-3.11.9-embed-amd64.zip")
+	@$(BIN)/python packaging/windows/build_bundle.py $(ARGS)
 
 pins: ## pin requirements/*.in anew (needs uv)
 	@command -v uv >/dev/null || { echo "MISSING: uv    Get it with:  pipx install uv" >&2; exit 1; }

@@ -183,9 +183,12 @@ def system_volume() -> str:
     return "/"
 
 
-def system_going_down() -> StopReason:
-    """Why this program is probably being stopped: the machine goes off, sleeps or boots anew, else a restart of the agent."""
+def system_going_down(roots: Roots = HERE) -> StopReason:
+    """Why this program is probably being stopped: the machine goes off, sleeps or boots anew, else upgrade or restart."""
     import subprocess
+
+    if (Path(roots.run) / "sitekeeper-agent/upgrading").exists():  # see packaging/debian/prerm
+        return StopReason.UPGRADE
 
     command = ["systemctl", "list-jobs", "--no-legend", "--no-pager", "--plain"]
     try:
