@@ -17,7 +17,18 @@ _ECHOES = 2
 _OUR_OWN = {Reason.NO_ROUTE, Reason.NO_ADDRESS, Reason.NO_PERMISSION}
 """Reasons that say something of this PC and nothing of the device."""
 _STARTED = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)}
-_OWN_ERRORS = {errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE}
+_OWN_ERRORS = {
+    errno.ENETUNREACH,
+    errno.ENETDOWN,
+    errno.EADDRNOTAVAIL,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EINVAL,
+}
 
 
 def present(devices: Iterable[LanDevice], deadline: float, roots: Roots) -> dict[str, bool]:
