@@ -39,7 +39,7 @@ def test_the_commented_sample_loads_and_shows_every_key_with_its_default() -> No
     assert settings == Settings(**required)
     assert settings.broker == Broker(host=settings.broker.host)
     text = SAMPLE.read_text(encoding="utf-8")
-    for schema in (Settings, Broker, Tls, SpoolLimits, Pacing, Expectations, Network, SitePage):
+    for schema in (Settings, Broker, Tls, SpoolLimits, Pacing, Expectations, Network, SitePage, Remote):
         for field in msgspec.structs.fields(schema):
             assert f"{field.encode_name}:" in text, f"{field.encode_name} is not in the sample"
 

@@ -112,8 +112,6 @@ METRICS: dict[Metric, Pair] = {
     Metric.DOWNLOAD_KBPS: ("测得的下载速度", "measured speed of a download"),
     Metric.DATA_BUDGET_LEFT_BYTES: ("今天还能用来测试的流量", "data that tests may still use today"),
     Metric.COMMISSIONED: ("有没有验收过", "whether the site was commissioned"),
-    Metric.DATA_BUDGET_LEFT_BYTES: ("今天还能用多少流量做测试", "data that measuring may still use today"),
-    Metric.DOWNLOAD_KBPS: ("测速：下载速度", "speed test: rate of the download"),
 }
 
 FACTS: dict[str, Pair] = {
