@@ -38,6 +38,8 @@ class Link(NamedTuple):
     carrier: bool | None = None
     speed_mbps: int | None = None
     wireless: bool = False
+    full_duplex: bool | None = None
+    signal_dbm: int | None = None
 
 
 class InterfaceAddress(NamedTuple):

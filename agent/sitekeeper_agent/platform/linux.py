@@ -108,7 +108,33 @@ def interface_link(interface: str, roots: Roots = HERE) -> Link:
     carrier = _read(base / "carrier").strip() == "1"
     speed = _read(base / "speed").strip()
     wireless = (base / "wireless").exists() or (base / "phy80211").exists()
-    return Link(carrier, int(speed) if speed.isdigit() and int(speed) > 0 else None, wireless)
+    speed_mbps = int(speed) if speed.isascii() and speed.isdigit() and 0 < int(speed[:9]) < 10_000_000 else None
+    duplex = {"full": True, "half": False}.get(_read(base / "duplex").strip()) if carrier else None
+    signal = _signal_dbm(_read(Path(roots.proc) / "net/wireless"), base.name) if wireless else None
+    return Link(carrier, speed_mbps, wireless, duplex, signal)
+
+
+def _signal_dbm(text: str, interface: str) -> int | None:
+    """The level column of /proc/net/wireless; drivers that count in a scale of their own (0 to 100) tell nothing in dBm."""
+    for line in text.splitlines():
+        name, colon, rest = line.partition(":")
+        fields = rest.split()
+        if colon and name.strip() == interface and len(fields) >= 3:
+            try:
+                level = round(float(fields[2]))
+            except (ValueError, OverflowError):
+                return None
+            return level if -120 <= level < 0 else None
+    return None
+
+
+def interface_macs(roots: Roots = HERE) -> tuple[str, ...]:
+    """Hardware addresses of this machine's own interfaces, lower case."""
+    try:
+        found = [_read(p / "address").strip().lower() for p in (Path(roots.sys) / "class/net").iterdir()]
+    except OSError:
+        return ()
+    return tuple(mac for mac in found if mac)
 
 
 def interface_addresses(interface: str, family: Family) -> tuple[InterfaceAddress, ...]:

@@ -109,6 +109,11 @@ def interface_link(interface: str, roots: Roots = HERE) -> Link:
     return Link() if stats is None else Link(stats.isup, stats.speed or None, False)
 
 
+def interface_macs(roots: Roots = HERE) -> tuple[str, ...]:
+    """None: no raw socket is to be had here, and so nothing asks."""
+    return ()
+
+
 def interface_addresses(interface: str, family: Family) -> tuple[InterfaceAddress, ...]:
     """Addresses of an interface in the order of the system."""
     import psutil

@@ -1,20 +1,46 @@
-"""The second rung: has the interface an address that leads anywhere?"""
+"""The second rung: has the interface an address that leads anywhere, and that nobody else uses?"""
 
+import re
 from collections.abc import Iterable
 
-from sitekeeper_agent.platform import Family, InterfaceAddress, default_route, interface_addresses, interfaces
+from sitekeeper_agent.platform import (
+    Family,
+    InterfaceAddress,
+    PlatformUnsupported,
+    default_route,
+    interface_addresses,
+    interface_macs,
+    interfaces,
+    neighbour,
+)
+from sitekeeper_agent.probes import dialin, duplicate
 from sitekeeper_agent.probes.probe import Context, Findings, paths
 from sitekeeper_protocol.ladder import Reading
+from sitekeeper_protocol.messages import Scalar
 from sitekeeper_protocol.vocabulary import Method, Reason, Rung, State
+
+_DIALLED = re.compile(r"(ppp|wwan|tun|tap|wg)\d*", re.ASCII)
+"""Links without neighbours: nobody there could have the same address, and no ARP is spoken."""
 
 
 def probe(context: Context) -> Findings:
     """The address of the default route's interface; without a route, of any interface that could carry one."""
-    return Findings(tuple(_reading(path, _addresses(path, context)) for path in paths(context)), {}, {})
+    facts: dict[str, Scalar] = {}
+    return Findings(tuple(_path(path, context, facts) for path in paths(context)), {}, facts)
 
 
-def _addresses(path: Family, context: Context) -> list[InterfaceAddress]:
+def _path(path: Family, context: Context, facts: dict[str, Scalar]) -> Reading:
     routed = default_route(path, context.roots).interface
+    reading = _reading(path, _addresses(path, routed, context))
+    if not routed and context.dial_log:
+        # The cable towards the modem may have an address of its own, which leads no further.
+        return _explained(reading, context)
+    if reading.state == State.OK and path == "ipv4" and routed and not _DIALLED.fullmatch(routed):
+        return _undisputed(reading, routed, context, facts)
+    return reading
+
+
+def _addresses(path: Family, routed: str | None, context: Context) -> list[InterfaceAddress]:
     names = (routed,) if routed else interfaces(context.roots)
     return [address for name in names for address in interface_addresses(name, path)]
 
@@ -22,6 +48,43 @@ def _addresses(path: Family, context: Context) -> list[InterfaceAddress]:
 def _reading(path: Family, addresses: list[InterfaceAddress]) -> Reading:
     state, reason, address = judge_addresses(addresses)
     return Reading(rung=Rung.ADDRESS, path=path, state=state, reason=reason, method=Method.SYSTEM, target=address)
+
+
+def _explained(reading: Reading, context: Context) -> Reading:
+    """No way out: where the PC dials in itself, the dialler's log says why."""
+    why = dialin.last_word(context.dial_log)
+    return reading if why is Reason.NONE else _with(reading, why, Method.LOG_FILE)
+
+
+def _undisputed(reading: Reading, interface: str, context: Context, facts: dict[str, Scalar]) -> Reading:
+    """An address that another machine answers for, too, works by turns. If all above works now, the ladder keeps silent."""
+    try:
+        other = duplicate.other_owner(interface, reading.target, context.deadline)
+    except duplicate.NotAllowed:
+        facts["network.address_checked"] = False
+        return reading
+    route = default_route("ipv4", context.roots)
+    known = neighbour_mac(route.gateway or "", context)
+    if other and other in (known, *interface_macs(context.roots)):
+        other = ""  # a router that answers for everybody, or this PC itself by its other interface (arp_ignore of ip-sysctl)
+    facts["network.address_checked"] = True
+    facts["network.address_also_at"] = other or None
+    return _with(reading, Reason.DUPLICATE_ADDRESS, Method.RAW_SOCKET) if other else reading
+
+
+def neighbour_mac(address: str, context: Context) -> str:
+    """The MAC of a neighbour, as far as the system knows it."""
+    try:
+        entry = neighbour(address, context.roots)
+    except PlatformUnsupported:
+        return ""
+    return entry.mac.lower() if entry is not None else ""
+
+
+def _with(reading: Reading, reason: Reason, method: Method) -> Reading:
+    from msgspec.structs import replace
+
+    return replace(reading, state=State.FAIL, reason=reason, method=method)
 
 
 def judge_addresses(addresses: Iterable[InterfaceAddress]) -> tuple[State, Reason, str]:
