@@ -193,6 +193,7 @@ class Watch:
     def __init__(self, spool: "Spool") -> None:
         self._spool = spool
         self._now: NetworkSettings | None = None
+        self._before: NetworkSettings | None = None
         self._told: tuple[SettingsEvent, ...] = ()
 
     def follow(self, facts: Mapping[str, Scalar], values: dict[SeriesKey, int]) -> tuple[SettingsEvent, ...]:
@@ -204,6 +205,9 @@ class Watch:
         before = commissioned(self._spool)
         if before is None or self._now is None:
             return ()
+        if before != self._before:
+            # Commissioned anew: what differed from the old settings has not gone back.
+            self._before, self._told = before, ()
         done = step(self._told, before, self._now)
         self._told = done.differing
         values[Metric.SETTINGS_DIFFERING.value, ""] = len(done.differing)
