@@ -1,4 +1,4 @@
-"""Names of rungs, states, reasons, methods, kinds, parties, grades and severities, and the help at the site, in zh and en.
+"""Names of rungs, states, reasons, methods, kinds, parties, grades and the like, and the help at the site, in zh and en.
 
 A number or word of a newer program, which this one does not know, is shown as it came.
 """
@@ -6,7 +6,19 @@ A number or word of a newer program, which this one does not know, is shown as i
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from sitekeeper_protocol.vocabulary import Grade, Kind, Method, Party, PlayerState, Reason, Rung, Severity, SmartState, State
+from sitekeeper_protocol.vocabulary import (
+    Grade,
+    Kind,
+    Method,
+    Party,
+    PlayerState,
+    Reason,
+    Rung,
+    Setting,
+    Severity,
+    SmartState,
+    State,
+)
 
 Lang = Literal["zh", "en"]
 LANGUAGES: tuple[Lang, Lang] = ("zh", "en")
@@ -92,6 +104,14 @@ SMART_STATES: dict[SmartState, Pair] = {
     SmartState.NO_RIGHTS: ("没有权限读取", "may not be read without rights"),
     SmartState.NOT_OFFERED: ("硬盘不提供健康信息", "tells nothing of its health"),
     SmartState.UNKNOWN: ("读取结果无法识别", "its answer makes no sense"),
+}
+
+SETTINGS: dict[Setting, Pair] = {
+    Setting.ADDRESS_METHOD: ("IP地址获取方式", "how the IP address comes"),
+    Setting.ADDRESS: ("固定IP地址", "fixed IP address"),
+    Setting.GATEWAY: ("固定网关", "fixed gateway"),
+    Setting.RESOLVERS: ("DNS服务器", "DNS servers"),
+    Setting.PROXY: ("代理服务器", "proxy"),
 }
 
 METHODS: dict[Method, Pair] = {
@@ -274,6 +294,11 @@ def player_state(state: PlayerState | int, lang: Lang) -> str:
 def smart_state(state: SmartState | int, lang: Lang) -> str:
     """What a disk says of its own health, in words."""
     return _name(SMART_STATES, state, lang)
+
+
+def setting(setting: Setting | str, lang: Lang) -> str:
+    """The name of a watched setting."""
+    return _name(SETTINGS, setting, lang)
 
 
 def method(method: Method | int, lang: Lang) -> str:

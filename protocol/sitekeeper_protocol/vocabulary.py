@@ -139,6 +139,17 @@ class SmartState(IntEnum):
 
 
 @unique
+class Setting(StrEnum):
+    """A watched setting of a PC, as a ``SettingsEvent`` names it."""
+
+    ADDRESS_METHOD = "address_method"
+    ADDRESS = "address"
+    GATEWAY = "gateway"
+    RESOLVERS = "resolvers"
+    PROXY = "proxy"
+
+
+@unique
 class Party(StrEnum):
     """Whose job a fault is."""
 

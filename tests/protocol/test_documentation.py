@@ -110,6 +110,10 @@ def test_every_metric_is_documented_with_number_unit_and_step() -> None:
     assert rows(section("Metrics"), "number") == wire_tables.metrics()
 
 
+def test_every_watched_setting_is_documented_with_its_names() -> None:
+    assert rows(section("Setting"), "word") == wire_tables.words(vocabulary.Setting)
+
+
 def test_every_reason_to_drop_is_documented() -> None:
     assert rows(section("Drop"), "number") == wire_tables.words(messages.DropReason)
 

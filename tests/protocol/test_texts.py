@@ -9,7 +9,19 @@ import pytest
 
 from sitekeeper_protocol import texts
 from sitekeeper_protocol.texts import LANGUAGES, Lang
-from sitekeeper_protocol.vocabulary import Grade, Kind, Method, Party, PlayerState, Reason, Rung, Severity, SmartState, State
+from sitekeeper_protocol.vocabulary import (
+    Grade,
+    Kind,
+    Method,
+    Party,
+    PlayerState,
+    Reason,
+    Rung,
+    Setting,
+    Severity,
+    SmartState,
+    State,
+)
 
 NAMED: list[tuple[type[Enum], Callable[[Any, Lang], str], dict[Any, texts.Pair]]] = [
     (Rung, texts.rung, texts.RUNGS),
@@ -18,6 +30,7 @@ NAMED: list[tuple[type[Enum], Callable[[Any, Lang], str], dict[Any, texts.Pair]]
     (Method, texts.method, texts.METHODS),
     (PlayerState, texts.player_state, texts.PLAYER_STATES),
     (SmartState, texts.smart_state, texts.SMART_STATES),
+    (Setting, texts.setting, texts.SETTINGS),
     (Kind, texts.kind, texts.KINDS),
     (Party, texts.party, texts.PARTIES),
     (Grade, texts.grade, texts.GRADES),

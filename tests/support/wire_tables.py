@@ -16,6 +16,7 @@ _ENUM_NAMES: dict[str, Mapping[Any, texts.Pair]] = {
     "Reason": texts.REASONS,
     "Method": texts.METHODS,
     "PlayerState": texts.PLAYER_STATES,
+    "Setting": texts.SETTINGS,
     "SmartState": texts.SMART_STATES,
     "Party": texts.PARTIES,
     "Grade": texts.GRADES,

@@ -12,7 +12,7 @@ from sitekeeper_agent.platform.settings import configured, proxies
 from sitekeeper_agent.probes import program
 from sitekeeper_agent.probes.probe import Context, Findings
 from sitekeeper_protocol.messages import Scalar, SeriesKey, SettingsEvent
-from sitekeeper_protocol.vocabulary import Metric
+from sitekeeper_protocol.vocabulary import Metric, Setting
 
 if TYPE_CHECKING:
     from sitekeeper_agent.spool import Spool
@@ -84,16 +84,16 @@ def compare(before: NetworkSettings, now: NetworkSettings) -> tuple[SettingsEven
     """What differs, setting by setting; nothing where either side can't be told, nor for what is handed out."""
     found = []
     if before.method and now.method and before.method != now.method:
-        found.append(_event("address_method", before.method, now.method))
+        found.append(_event(Setting.ADDRESS_METHOD, before.method, now.method))
     elif before.method == now.method == "static":
         if sorted(before.addresses) != sorted(now.addresses):
-            found.append(_event("address", " ".join(before.addresses), " ".join(now.addresses)))
+            found.append(_event(Setting.ADDRESS, " ".join(before.addresses), " ".join(now.addresses)))
         if before.gateway != now.gateway:
-            found.append(_event("gateway", before.gateway, now.gateway))
+            found.append(_event(Setting.GATEWAY, before.gateway, now.gateway))
     if before.resolvers_by and now.resolvers_by and before.resolvers != now.resolvers:
-        found.append(_event("resolvers", _resolvers(before), _resolvers(now)))
+        found.append(_event(Setting.RESOLVERS, _resolvers(before), _resolvers(now)))
     if before.proxies != now.proxies:
-        found.append(_event("proxy", " ".join(before.proxies), " ".join(now.proxies)))
+        found.append(_event(Setting.PROXY, " ".join(before.proxies), " ".join(now.proxies)))
     return tuple(found)
 
 
@@ -101,8 +101,8 @@ def _resolvers(settings: NetworkSettings) -> str:
     return " ".join(settings.resolvers) if settings.resolvers_by == "hand" else settings.resolvers_by
 
 
-def _event(name: str, before: str, after: str) -> SettingsEvent:
-    return SettingsEvent(name, before[:_MOST_TEXT], after[:_MOST_TEXT])
+def _event(setting: Setting, before: str, after: str) -> SettingsEvent:
+    return SettingsEvent(setting.value, before[:_MOST_TEXT], after[:_MOST_TEXT])
 
 
 class Step(NamedTuple):
