@@ -128,7 +128,7 @@ def load(path: Path) -> Settings:
     root = _compose(text, file)
     settings = read(root, Settings, file)
     try:
-        _check(settings)
+        check(settings)
     except Fault as fault:
         raise SettingsError(f"{file}:{_line_of(root, fault.key)}: {fault}") from None
     return settings
@@ -166,10 +166,10 @@ _SERVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.@-]*", re.ASCII)
 _URL = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^/?#\s:@\[\]]+)(:(\d{1,5}))?([/?#]\S*)?", re.ASCII)
 
 
-def _check(settings: Settings) -> None:
+def check(settings: Settings) -> None:
     """Raise ``Fault`` for a value that no agent could work with."""
-    for check in _CHECKS:
-        check(settings)
+    for one in _CHECKS:
+        one(settings)
 
 
 def _check_ids(settings: Settings) -> None:

@@ -113,6 +113,19 @@ def _tunnel(sock: socket.socket, address: Portal, deadline: float, phases: Phase
         raise Failed(Reason.TIMEOUT if status == 504 else Reason.UNREACHABLE, phases)
 
 
+def dial(address: Portal, path: Family, context: Context, deadline: float) -> tuple[socket.socket, Phases]:
+    """A connection to ask on, encrypted where the address says so; the caller closes it. Raises ``Failed``."""
+    addresses, phases = _addresses(address, path, context, deadline)
+    sock, phases = _connect(addresses, address.port, deadline, phases)
+    if not address.secure:
+        return sock, phases
+    try:
+        return _secure(sock, address, context, deadline, phases)
+    except BaseException:
+        sock.close()
+        raise
+
+
 def _addresses(address: Portal, path: Family, context: Context, deadline: float) -> tuple[tuple[str, ...], Phases]:
     if address.literal:
         if address.literal != path:
