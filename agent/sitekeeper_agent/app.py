@@ -348,6 +348,7 @@ class Agent:
         pressed = self._desk.pressed(read_clocks().boottime_ms)
         sample = self._sampler.without_measurement([*self._events, pressed])
         self._events = []
+        self._courier.ask_for_receipt()
         self._keep(sample)
         self._desk.asked_by(sample)
 

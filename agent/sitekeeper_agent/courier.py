@@ -97,6 +97,10 @@ class Courier:
         if urgent:
             self._live_due_ms = min(self._live_due_ms, now_ms)
 
+    def ask_for_receipt(self) -> None:
+        """Somebody waits to hear that the county has it: the next live report asks for a receipt, unless one is due anyway."""
+        self._ask = True
+
     @property
     def unconfirmed(self) -> int:
         """How many samples are held without a receipt."""

@@ -63,6 +63,10 @@ class Answer(NamedTuple):
     location: str = ""
 
 
+_NOT_OURS = Answer(403, b"Not here.\n", "text/plain; charset=us-ascii")
+"""To a name that is not ours, which may be somebody else's: not even whose page this is."""
+
+
 class Reception:
     """What all visits share: the token, and how often something may still be asked."""
 
@@ -187,11 +191,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Show something."""
-        self._answer(self._reception.get(self.path) if self._ours() else self._reception.refusal(403, "foreign"))
+        self._answer(self._reception.get(self.path) if self._ours() else _NOT_OURS)
 
     def do_POST(self) -> None:
         """Do something."""
-        if not self._ours() or not self._from_our_page():
+        if not self._ours():
+            self._answer(_NOT_OURS)
+            return
+        if not self._from_our_page():
             self._answer(self._reception.refusal(403, "foreign"))
             return
         form = self._form()
