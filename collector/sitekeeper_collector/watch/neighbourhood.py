@@ -35,9 +35,10 @@ def places(connection: Connection, ids: Iterable[str]) -> dict[str, Place]:
 class Neighbourhood:
     """Which sites were lost together. Made for one look at the silent sites; what it needs it reads when it is first asked."""
 
-    def __init__(self, connection: Connection, silent: Mapping[str, Absence], within_ms: int) -> None:
+    def __init__(self, connection: Connection, silent: Mapping[str, Absence], since_ms: int, within_ms: int) -> None:
+        """``since_ms``: no silence is asked about that is older."""
         self._connection, self._within_ms = connection, within_ms
-        self._silent = silent
+        self._silent, self._since_ms = silent, since_ms - within_ms
         self._by_feeder: dict[str, list[tuple[str, Absence]]] | None = None
         self._of_node: dict[str, dict[str, int]] = {}
 
@@ -66,8 +67,9 @@ class Neighbourhood:
     def _power_is_likelier(self, absence: Absence, place: Place) -> bool:
         if self._by_feeder is None:
             self._by_feeder = {}
-            for site, where in places(self._connection, self._silent).items():
-                if where.feeder and not self._silent[site].goodbye:
+            recent = [site for site, other in self._silent.items() if not other.goodbye and other.from_ms >= self._since_ms]
+            for site, where in places(self._connection, recent).items():
+                if where.feeder:
                     self._by_feeder.setdefault(where.feeder, []).append((where.access_node, self._silent[site]))
         others = self._by_feeder.get(place.feeder, ())
         return any(node != place.access_node and self._together(absence, other) for node, other in others)

@@ -194,7 +194,8 @@ class Silences:
         first_ms, last_ms = (choose(absence.from_ms for absence in due) for choose in (min, max))
         held = _Held(connection, first_ms - self._rules.silence.end_of_class_s * 1000, last_ms)
         blinds = ledger.blind_between(connection, first_ms, now_ms)
-        nearby = Neighbourhood(connection, self._load(connection), self._rules.silence.neighbours_within_s * 1000)
+        within_ms = self._rules.silence.neighbours_within_s * 1000
+        nearby = Neighbourhood(connection, self._load(connection), first_ms, within_ms)
         found: list[_Wanted] = []
         for absence in due:
             place = places.get(absence.site)

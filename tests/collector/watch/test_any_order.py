@@ -17,8 +17,7 @@ from sitekeeper_collector.ingest.messages import Inbound
 from sitekeeper_collector.store.engine import open_store
 from sitekeeper_collector.watch import rebuild
 from sitekeeper_protocol.messages import PowerEvent, PowerEventRecord, Sample
-from support.scripted import fast_folder
-from support.watched import (
+from support.played import (
     DISK_FULL,
     DNS_FAILURE,
     HOUR_MS,
@@ -31,6 +30,7 @@ from support.watched import (
     watched,
     well,
 )
+from support.scripted import fast_folder
 
 SITE = "v1"
 _SAYS = (well(), PORTAL_DOWN, DNS_FAILURE, LINE_DOWN, DISK_FULL, {(20, ""): 3}, well(playing=1))

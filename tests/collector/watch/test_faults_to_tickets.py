@@ -9,7 +9,7 @@ from sitekeeper_collector.domain import tickets as steps
 from sitekeeper_collector.domain.tickets import TicketState
 from sitekeeper_collector.watch.desk import Desk
 from sitekeeper_protocol.vocabulary import Grade, Kind, Party, Severity
-from support.watched import (
+from support.played import (
     DISK_FULL,
     DNS_FAILURE,
     HOUR_MS,

@@ -10,7 +10,7 @@ from sitekeeper_collector.domain.ledger import Was
 from sitekeeper_collector.domain.tickets import Closing, TicketState
 from sitekeeper_protocol.messages import PowerEvent, PowerEventRecord, Sample
 from sitekeeper_protocol.vocabulary import Grade, Kind, Party
-from support.watched import (
+from support.played import (
     GATEWAY_DOWN,
     HOUR_MS,
     LINE_DOWN,

@@ -9,7 +9,7 @@ from sitekeeper_collector.domain.ledger import Was
 from sitekeeper_collector.domain.tickets import TicketState
 from sitekeeper_protocol.messages import Presence
 from sitekeeper_protocol.vocabulary import Grade, Kind, Party
-from support.watched import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, Pc, Watched, watched, well
+from support.played import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, Pc, Watched, watched, well
 
 SITES = ("v1", "v2", "v3", "v4")
 CLASS_TO_MS = START_MS + 3 * HOUR_MS
