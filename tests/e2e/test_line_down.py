@@ -68,8 +68,10 @@ class Lab(Rig):
         wait_until(lambda: " running" in broker.log(), "the broker runs")
 
     def centre(self, post: PostOffice) -> Collector:
-        """A collector that suspects a line at once, and calls a site dark only much later."""
-        rules = watching(self.folder, line_suspected={"hold_down_s": 5}, site_dark={"hold_down_s": 600})
+        """A collector that suspects a line at once, calls a site dark only much later, and is in no hurry to call a line whole:
+        that a site is heard again comes before it is known what was, and whether that is over."""
+        holds = {"line_suspected": {"hold_down_s": 5}, "site_dark": {"hold_down_s": 600}, "line_down": {"hold_up_s": 5}}
+        rules = watching(self.folder, **holds)
         collector = self.collector("v000", **rules, **mailing(post.port, {"party": "telecom", "address": NOC}))
         register(collector, *ROWS)
         plan_class(collector, "农村电商")
