@@ -44,7 +44,7 @@ CHANGEABLE: tuple[str, ...] = (
     "speed_test",
 )
 """Keys of the agent's file, with dots where they are nested. ``expected.usb`` is a list of texts such as ``046d:0825 camera``,
-``expected.lan`` one of ``192.168.1.60 projector`` or ``192.168.1.61:554 recorder`` (an IPv6 address with a port in brackets)."""
+``expected.lan`` one of ``192.168.1.60 projector`` or ``192.168.1.61:554 recorder`` (IPv6 with a port: in brackets)."""
 _FILE = "config"
 
 
@@ -52,12 +52,14 @@ class _Mark(NamedTuple):
     line: int = 0
 
 
-class _Node(NamedTuple):
+class _Node:
     """A node as a YAML file would have it (``sitekeeper_protocol.settings.Node``)."""
 
-    tag: str
-    value: Any
-    start_mark: _Mark = _Mark()
+    __slots__ = ("start_mark", "tag", "value")
+
+    def __init__(self, kind: str, value: Any) -> None:
+        self.tag, self.value = f"tag:yaml.org,2002:{kind}", value
+        self.start_mark: Any = _Mark()
 
 
 def changed(base: Settings, changes: Mapping[str, Value]) -> Settings:
@@ -106,18 +108,18 @@ def _node(value: Any) -> _Node:
     """``value`` as the YAML parser would give it, so that both ways into the settings read by the same rules."""
     match value:
         case dict():
-            return _Node("tag:yaml.org,2002:map", [(_node(name), _node(inner)) for name, inner in value.items()])
+            return _Node("map", [(_node(name), _node(inner)) for name, inner in value.items()])
         case list() | tuple():
-            return _Node("tag:yaml.org,2002:seq", [_node(inner) for inner in value])
+            return _Node("seq", [_node(inner) for inner in value])
         case bool():
-            return _Node("tag:yaml.org,2002:bool", str(value).lower())
+            return _Node("bool", str(value).lower())
         case int():
-            return _Node("tag:yaml.org,2002:int", str(value))
+            return _Node("int", str(value))
         case float():
-            return _Node("tag:yaml.org,2002:float", repr(value))
+            return _Node("float", repr(value))
         case None:
-            return _Node("tag:yaml.org,2002:null", "")
-    return _Node("tag:yaml.org,2002:str", str(value))
+            return _Node("null", "")
+    return _Node("str", str(value))
 
 
 def told(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:

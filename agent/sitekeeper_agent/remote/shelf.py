@@ -1,4 +1,4 @@
-"""The remote settings on disk, beside the spool: one small file, replaced as a whole, so that a power cut leaves the old or new."""
+"""The remote settings on disk, beside the spool: one small file, replaced as a whole, so that a power cut spoils nothing."""
 
 import logging
 import os

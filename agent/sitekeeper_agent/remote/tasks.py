@@ -1,7 +1,8 @@
 """What each command does, in a thread of its own: bounded in time, bytes and words. Loaded with the first command."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sitekeeper_agent.config import Settings
@@ -29,7 +30,7 @@ class Done(NamedTuple):
 
     state: ResultState
     text: str = ""
-    values: dict[str, Scalar] = {}
+    values: Mapping[str, Scalar] = MappingProxyType({})
     taken_bytes: int = 0
     kbps: float | None = None
 

@@ -1,8 +1,8 @@
 """The way to a host, hop by hop: datagrams that live for 1, 2, 3 ... hops, and who says where each ended.
 
 No privilege is needed on Linux: with IP_RECVERR the kernel hands the ICMP error to the socket that caused it (ip(7), recvmsg(2)
-under MSG_ERRQUEUE). Each hop is asked by UDP first and, if it says nothing and the system lets us, by an ICMP echo: some routers
-answer one, some the other.
+under MSG_ERRQUEUE). Each hop is asked by UDP first and, if it says nothing and the system lets us, by an ICMP echo: some
+routers answer one, some the other.
 """
 
 import os
@@ -58,18 +58,11 @@ def trace(destination: str, *, most: int = MOST_HOPS, longest_s: float = LONGEST
     hops: list[Hop] = []
     while len(hops) < most and left_s(deadline) > 0:
         hops.append(_hop(destination, len(hops) + 1, deadline))
-        if (
-            hops[-1].reached
-            or hops[-1].blocked
-            or not any(hop.address for hop in hops[-SILENT_HOPS:] + [Hop("-")] * _early(hops))
-        ):
+        if hops[-1].reached or hops[-1].blocked:
+            break
+        if len(hops) >= SILENT_HOPS and not any(hop.address for hop in hops[-SILENT_HOPS:]):
             break
     return hops
-
-
-def _early(hops: list[Hop]) -> int:
-    """1 while too few hops were asked to give up."""
-    return int(len(hops) < SILENT_HOPS)
 
 
 def _hop(destination: str, number: int, deadline: float) -> Hop:

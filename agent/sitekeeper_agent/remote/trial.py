@@ -2,8 +2,8 @@
 
 New settings are used at once, but count as good only when a receipt answers a report that was sent with them. Without one in
 time they are taken back, for a mistake in them may be the very reason why nobody can send better ones. The clock of a trial is
-the one that stands still in a suspend, and starts anew with each start of the agent; an agent that dies with them again and again
-goes back as well.
+the one that stands still in a suspend, and starts anew with each start of the agent; an agent that dies with them again and
+again goes back as well.
 """
 
 from typing import Annotated
