@@ -16,6 +16,7 @@ EXIT_USAGE, EXIT_TROUBLE = 64, 70
 _EXITS = """exit codes
   check:  0 all is well, 1 a fault, 2 degraded, 3 the readings can't tell
   status: 0 connected, 1 running without a connection, 3 not running
+  doctor: 0 nothing is wrong, 1 something is
   all:    64 a mistake in the configuration or the command, 70 the agent can't run here"""
 
 
@@ -26,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     from sitekeeper_protocol.settings import SettingsError
 
     try:
+        if options.before_settings:
+            return int(options.act(options))
         settings = load(options.config)
         return int(options.act(settings, options))
     except SettingsError as err:
@@ -48,13 +51,40 @@ def _parser() -> argparse.ArgumentParser:
         ("status", _status, "show what the running agent does"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the agent's YAML file")
-        command.set_defaults(act=act)
+        _add_config(command)
+        command.set_defaults(act=act, before_settings=False)
         if name != "run":
             command.add_argument("--json", action="store_true", help="for programs instead of people")
         if name == "check":
             command.add_argument("--lang", choices=("zh", "en"), help="language (default: that of the configuration)")
+    text = "find out what keeps the agent from working here, and say what to do"
+    doctor = commands.add_parser("doctor", help=text, description=text)
+    _add_config(doctor)
+    doctor.add_argument("--json", action="store_true", help="for programs instead of people")
+    doctor.add_argument("--lang", choices=("zh", "en"), help="language (default: that of the configuration)")
+    doctor.set_defaults(act=_doctor, before_settings=True)
     return parser
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    from sitekeeper_agent.defaults import CONFIG_FILE
+
+    text = f"the agent's YAML file (default: {CONFIG_FILE})"
+    command.add_argument("--config", type=Path, default=Path(CONFIG_FILE), metavar="FILE", help=text)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from sitekeeper_agent import doctor
+
+    language, findings = doctor.examine(options.config)
+    lang = options.lang or language
+    if options.json:
+        import json
+
+        print(json.dumps(doctor.as_json(findings, lang), ensure_ascii=False, indent=1))
+    else:
+        print(doctor.render(findings, lang), end="")
+    return doctor.exit_code(findings)
 
 
 def _run(settings: "Settings", _options: argparse.Namespace) -> int:

@@ -30,6 +30,7 @@ X509_V_FLAG_NO_CHECK_TIME = 0x200000
 _UNSUPPORTED_VERSION = 132
 _LOGIN_REFUSED = (134, 135)
 """MQTT 5, section 2.4: bad user name or password, not authorized; paho gives these for MQTT 3.1.1's answers, too."""
+TOPICS_REFUSED = "the broker refuses the subscription"
 _CONNECT_S = 15.0
 _MAX_PACKET_BYTES = 128 * 1024
 _REPORT_ALIAS = 1
@@ -83,7 +84,7 @@ class Uplink:
         connection: int,
         newest_mqtt: bool,
         password: str | None,
-        will: bytes,
+        will: bytes | None,
         keepalive_s: int,
         wall_ms: int,
         post: Callable[[Event], None],
@@ -104,7 +105,8 @@ class Uplink:
         client = Client(CallbackAPIVersion.VERSION2, settings.site, protocol=protocol, reconnect_on_failure=False)
         client.connect_timeout = _CONNECT_S
         client.username_pw_set(settings.site, password)
-        client.will_set(self._topics[Leaf.STATUS], will, qos=1, retain=True)
+        if will is not None:
+            client.will_set(self._topics[Leaf.STATUS], will, qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
@@ -232,7 +234,7 @@ class Uplink:
     ) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
-            self._why = f"the broker refuses the subscription: {refused[0]}"
+            self._why = f"{TOPICS_REFUSED}: {refused[0]}"
             self._ended.set()
         else:
             self._post(Up(self.connection))
