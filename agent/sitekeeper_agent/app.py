@@ -85,13 +85,8 @@ def run(settings: Settings, password: str | None) -> int:
     state = Path(settings.state_dir)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(_sole_user(state))
-        limits = settings.spool
-        spool = Spool(
-            state,
-            Limits(limits.max_mib * 1048576, limits.max_days * 86_400_000, limits.keep_receipted_days * 86_400_000),
-            stamp=lambda: datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
-        )
+        stack.enter_context(sole_user(state))
+        spool = Spool(state, limits_of(settings), stamp=stamp)
         stack.callback(spool.close)
         happenings: queue.SimpleQueue[_Happening] = queue.SimpleQueue()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,8 +106,19 @@ def run(settings: Settings, password: str | None) -> int:
         return 0
 
 
+def limits_of(settings: Settings) -> Limits:
+    """What the spool may hold."""
+    limits = settings.spool
+    return Limits(limits.max_mib * 1048576, limits.max_days * 86_400_000, limits.keep_receipted_days * 86_400_000)
+
+
+def stamp() -> str:
+    """A name for a file of now."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
 @contextmanager
-def _sole_user(state: Path) -> Iterator[None]:
+def sole_user(state: Path) -> Iterator[None]:
     """Hold the state folder's lock; the system frees it however the process ends."""
     with ExitStack() as stack:
         try:

@@ -1,14 +1,14 @@
 """One pass of the ladder as a table that a person can read, in Chinese or English, and as an exit code."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sitekeeper_agent import standing
 from sitekeeper_agent.standing import Fault
 from sitekeeper_protocol import texts
 from sitekeeper_protocol.ladder import Reading, Verdict
 from sitekeeper_protocol.texts import Lang
-from sitekeeper_protocol.vocabulary import Method, Reason, State
+from sitekeeper_protocol.vocabulary import Method, Reason, Rung, State
 
 EXIT_OK, EXIT_FAULT, EXIT_DEGRADED, EXIT_UNKNOWN = 0, 1, 2, 3
 _EXIT = {State.OK: EXIT_OK, State.FAIL: EXIT_FAULT, State.DEGRADED: EXIT_DEGRADED}
@@ -63,13 +63,17 @@ def exit_code(verdict: Verdict) -> int:
     return _EXIT.get(verdict.state, EXIT_UNKNOWN)
 
 
-def render(readings: Sequence[Reading], verdict: Verdict, lang: Lang) -> str:
-    """The judged readings as an aligned table, and below it what they mean."""
+def render(readings: Sequence[Reading], verdict: Verdict, lang: Lang, raw: Sequence[Reading] = ()) -> str:
+    """The judged readings as an aligned table, and below it what they mean.
+
+    ``raw`` are those before the honest rules: a probe that has never worked here says what it really met besides.
+    """
+    met = {(r.path, r.rung, r.label): r.reason for r in raw}
     ordered = sorted(readings, key=lambda r: (r.path, r.rung, r.label))
-    return "\n".join([*table([_HEADS[lang], *(_row(r, lang) for r in ordered)]), "", *_summary(verdict, lang)]) + "\n"
+    return "\n".join([*table([_HEADS[lang], *(_row(r, lang, met) for r in ordered)]), "", *_summary(verdict, lang)]) + "\n"
 
 
-def _row(reading: Reading, lang: Lang) -> tuple[str, ...]:
+def _row(reading: Reading, lang: Lang, met: Mapping[tuple[str, Rung, str], Reason]) -> tuple[str, ...]:
     return (
         plain(reading.path),
         _step(reading, lang),
@@ -78,8 +82,18 @@ def _row(reading: Reading, lang: Lang) -> tuple[str, ...]:
         "" if reading.loss_ratio is None else f"{reading.loss_ratio:.0%}",
         "" if reading.method == Method.NONE else texts.method(reading.method, lang),
         plain(reading.target),
-        "" if reading.reason == Reason.NONE else texts.reason(reading.reason, lang),
+        _note(reading, lang, met),
     )
+
+
+def _note(reading: Reading, lang: Lang, met: Mapping[tuple[str, Rung, str], Reason]) -> str:
+    if reading.reason == Reason.NONE:
+        return ""
+    said = texts.reason(reading.reason, lang)
+    really = met.get((reading.path, reading.rung, reading.label), reading.reason)
+    if really in (Reason.NONE, reading.reason):
+        return said
+    return f"{texts.reason(really, lang)}{'；' if lang == 'zh' else '; '}{said}"
 
 
 def _step(reading: Reading, lang: Lang) -> str:

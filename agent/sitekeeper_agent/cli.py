@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sitekeeper_agent import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sitekeeper_agent.commissioning import Commission
     from sitekeeper_agent.config import Settings
     from sitekeeper_agent.standing import Fault
     from sitekeeper_protocol.ladder import Verdict
@@ -49,13 +52,16 @@ def _parser() -> argparse.ArgumentParser:
         ("run", _run, "measure and report until stopped"),
         ("check", _check, "measure once, and show the ladder as a table"),
         ("status", _status, "show what the running agent does"),
+        ("commission", _commission, "record what works at this site, as the baseline for later; the agent must be stopped"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         _add_config(command)
         command.set_defaults(act=act, before_settings=False)
-        if name != "run":
+        if name in ("check", "status"):
             command.add_argument("--json", action="store_true", help="for programs instead of people")
-        if name == "check":
+        if name == "commission":
+            command.add_argument("--yes", action="store_true", help="store without asking")
+        if name in ("check", "commission"):
             command.add_argument("--lang", choices=("zh", "en"), help="language (default: that of the configuration)")
     text = "find out what keeps the agent from working here, and say what to do"
     doctor = commands.add_parser("doctor", help=text, description=text)
@@ -103,14 +109,16 @@ def _run(settings: "Settings", _options: argparse.Namespace) -> int:
 
 
 def _check(settings: "Settings", options: argparse.Namespace) -> int:
-    from sitekeeper_agent import checkview, platform
+    from sitekeeper_agent import checkview, commissioning, learned, platform
     from sitekeeper_agent.journal import Now
-    from sitekeeper_agent.probes import resolver
+    from sitekeeper_agent.probes import network_identity, resolver
     from sitekeeper_agent.probes.runner import ProbeRunner
     from sitekeeper_agent.sampler import Order, context_of, stored_baseline
 
-    context = context_of(settings, None, Now(platform.wall_ms(), platform.boottime_ms(), 0))
-    baseline = stored_baseline(_kept_baseline(Path(settings.state_dir)))
+    kept = _kept(Path(settings.state_dir))
+    known = learned.stored(kept.get("learned"))
+    context = context_of(settings, None, Now(platform.wall_ms(), platform.boottime_ms(), 0), known)
+    baseline = stored_baseline(kept.get("baseline"))
     from msgspec.structs import replace
 
     runner = ProbeRunner(timeout_s=settings.probe_timeout_s)
@@ -124,7 +132,12 @@ def _check(settings: "Settings", options: argparse.Namespace) -> int:
         print(json.dumps(codec.to_builtins(found.verdict), ensure_ascii=False, indent=1))
     else:
         lang = options.lang or settings.language
-        print(checkview.render(found.readings, found.verdict, lang), end="")
+        print(checkview.render(found.readings, found.verdict, lang, found.raw), end="")
+        advice = commissioning.advice(
+            network_identity(context).encode(), kept.get(commissioning.COMMISSIONED_NETWORK), lang, str(options.config)
+        )
+        if advice:
+            print(f"\n{advice}")
         fault = _fault_of_check(settings, found.verdict)
         if fault is not None:
             print("\n".join(checkview.reporting(fault, settings.site, settings.phone, lang)))
@@ -148,24 +161,85 @@ def _fault_of_check(settings: "Settings", verdict: "Verdict") -> "Fault | None":
     return Fault(verdict.kind, verdict.rung, None, (), connected=bool(told["connected"]))
 
 
-def _kept_baseline(state: Path) -> bytes | None:
-    """What the agent on this machine has seen to work, read without disturbing it."""
+def _commission(settings: "Settings", options: argparse.Namespace) -> int:
+    from contextlib import ExitStack
+
+    from sitekeeper_agent import app, commissioning
+    from sitekeeper_agent.spool import Spool
+
+    words = commissioning.WORDS[options.lang or settings.language]
+    if not options.yes and not sys.stdin.isatty():
+        print(f"sitekeeper-agent: {words['tty']}", file=sys.stderr)
+        return EXIT_USAGE
+    state = Path(settings.state_dir)
+    with ExitStack() as stack:
+        try:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            stack.enter_context(app.sole_user(state))
+        except app.AlreadyRunning:
+            print(f"sitekeeper-agent: {words['running']}", file=sys.stderr)
+            return EXIT_TROUBLE
+        except OSError as err:
+            print(f"sitekeeper-agent: {err}", file=sys.stderr)
+            return EXIT_TROUBLE
+        print(words["intro"])
+        try:
+            if not options.yes:
+                input(words["ready"])
+            found = _survey(settings, words)
+            print(commissioning.render(found, settings, options.lang or settings.language), end="")
+            if not found.portal_answers:
+                print(f"\n{words['broken']}")
+                return 1
+            if not options.yes and input(words["ask"]).strip().lower() not in ("y", "yes", "是"):
+                print(words["left"])
+                return 1
+        except (KeyboardInterrupt, EOFError):
+            print(f"\n{words['left']}")
+            return 1
+        stack.callback(commissioning.hand_over, state)
+        spool = Spool(state, app.limits_of(settings), stamp=app.stamp)
+        stack.callback(spool.close)
+        commissioning.store(spool, found)
+    print(f"\n{words['kept']}")
+    return 0
+
+
+def _survey(settings: "Settings", words: "Mapping[str, str]") -> "Commission":
+    from sitekeeper_agent import commissioning, platform
+    from sitekeeper_agent.journal import Now
+    from sitekeeper_agent.probes.runner import ProbeRunner
+    from sitekeeper_agent.sampler import context_of
+
+    context = context_of(settings, None, Now(platform.wall_ms(), platform.boottime_ms(), 0))
+    runner = ProbeRunner(timeout_s=settings.probe_timeout_s)
+    try:
+        return commissioning.Survey(context).run(
+            runner, platform.wall_ms, lambda at: print(words["look"].format(at=at, of=commissioning.LOOKS), flush=True)
+        )
+    finally:
+        runner.close()
+
+
+def _kept(state: Path) -> dict[str, bytes]:
+    """What the agent on this machine has learned and was commissioned with, read without disturbing it."""
     import sqlite3
 
     file = state / "spool.db"
     try:
         database = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
         try:
-            row = database.execute("SELECT value FROM meta WHERE key = 'baseline'").fetchone()
+            keys = ("baseline", "learned", "network", "commissioned_network")
+            rows = database.execute("SELECT key, value FROM meta WHERE key IN (?, ?, ?, ?)", keys).fetchall()
         finally:
             database.close()
     except sqlite3.Error:
-        return None
-    return bytes(row[0]) if row else None
+        return {}
+    return {str(key): bytes(value) for key, value in rows}
 
 
 def _status(settings: "Settings", options: argparse.Namespace) -> int:
-    from sitekeeper_agent import platform, standing, statusfile
+    from sitekeeper_agent import commissioning, platform, standing, statusfile
 
     told = statusfile.read(Path(settings.state_dir))
     age_s = (platform.wall_ms() - int(told["wall_ms"])) / 1000 if told else None
@@ -183,7 +257,11 @@ def _status(settings: "Settings", options: argparse.Namespace) -> int:
         if fault:
             said = standing.sentence(fault, settings.phone, settings.language)
             reporting = [("reporting", said), ("8 digits", standing.code(fault, settings.site))]
-        print("\n".join(_lines([*_rows(told, running, age_s or 0.0), *reporting])))
+        kept = _kept(Path(settings.state_dir))
+        asked = commissioning.advice(
+            kept.get("network"), kept.get(commissioning.COMMISSIONED_NETWORK), settings.language, str(options.config)
+        )
+        print("\n".join(_lines([*_rows(told, running, age_s or 0.0), ("commissioned", asked or "yes"), *reporting])))
     if not running or told is None:
         return 3
     return 0 if told["connected"] else 1
