@@ -74,11 +74,19 @@ class Neighbourhood:
         others = self._by_feeder.get(place.feeder, ())
         return any(node != place.access_node and self._together(absence, other) for node, other in others)
 
+    def prepare(self, nodes: Iterable[str]) -> None:
+        """Read at once what will be asked about these access nodes."""
+        wanted = sorted(set(nodes) - self._of_node.keys() - {""})
+        self._of_node |= {node: {} for node in wanted}
+        columns = (sites.c.access_node, sites.c.id, site_state.c.last_live_ms)
+        query = select(*columns).join(site_state, site_state.c.site == sites.c.id)
+        for at in range(0, len(wanted), _CHUNK):
+            for node, site, last_live_ms in self._connection.execute(
+                query.where(sites.c.access_node.in_(wanted[at : at + _CHUNK]))
+            ):
+                self._of_node[node][site] = last_live_ms
+
     def _heard(self, node: str) -> dict[str, int]:
         """The sites of an access node, and when each was heard last."""
-        found = self._of_node.get(node)
-        if found is None:
-            query = select(sites.c.id, site_state.c.last_live_ms).join(site_state, site_state.c.site == sites.c.id)
-            rows = self._connection.execute(query.where(sites.c.access_node == node))
-            found = self._of_node[node] = {row[0]: row[1] for row in rows}
-        return found
+        self.prepare([node])
+        return self._of_node[node]

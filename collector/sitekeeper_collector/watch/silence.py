@@ -22,7 +22,7 @@ from sitekeeper_collector.store import evidence as kept
 from sitekeeper_collector.store import ledger, lessons
 from sitekeeper_collector.store import tickets as stored
 from sitekeeper_collector.store.evidence import Absence
-from sitekeeper_collector.store.tables import absences, blind, site_state, sites
+from sitekeeper_collector.store.tables import absences, blind, site_state
 from sitekeeper_collector.watch import neighbourhood, proof
 from sitekeeper_collector.watch.desk import Desk
 from sitekeeper_collector.watch.neighbourhood import Neighbourhood, Place
@@ -196,6 +196,7 @@ class Silences:
         blinds = ledger.blind_between(connection, first_ms, now_ms)
         within_ms = self._rules.silence.neighbours_within_s * 1000
         nearby = Neighbourhood(connection, self._load(connection), first_ms, within_ms)
+        nearby.prepare(place.access_node for place in places.values())
         found: list[_Wanted] = []
         for absence in due:
             place = places.get(absence.site)
@@ -284,20 +285,23 @@ class Silences:
     def _lead(self, connection: Connection, first: _Wanted) -> str:
         """The number of the ticket that leads this access node's already; empty: there is none."""
         within_ms = self._rules.silence.neighbours_within_s * 1000
-        for absence in self._load(connection).values():
-            if absence.suspected_ms is None or not absence.ticket or abs(absence.from_ms - first.absence.from_ms) > within_ms:
+        suspected = [
+            absence
+            for absence in self._load(connection).values()
+            if absence.suspected_ms is not None and abs(absence.from_ms - first.absence.from_ms) <= within_ms
+        ]
+        places = neighbourhood.places(connection, [absence.site for absence in suspected])
+        for absence in suspected:
+            place = places.get(absence.site)
+            if place is None or place.access_node != first.place.access_node:
                 continue
             ticket = stored.find(connection, absence.ticket)
-            if ticket is None or self._node_of(connection, ticket.site) != first.place.access_node:
+            if ticket is None:
                 continue
             lead = stored.find(connection, ticket.parent) if ticket.parent else ticket
             if lead is not None and lead.state in _UNDONE:
                 return lead.number
         return ""
-
-    def _node_of(self, connection: Connection, site: str) -> str:
-        found = connection.execute(select(sites.c.access_node).where(sites.c.id == site)).scalar_one_or_none()
-        return str(found or "")
 
     def _open_one(self, connection: Connection, one: _Wanted, now_ms: int, *, number: str = "", parent: str = "") -> None:
         absence, fault = one.absence, self._fault(one)
