@@ -92,8 +92,11 @@ _FIELDS = {
 class Mpv(Source):
     """A source on mpv's ``--input-ipc-server``."""
 
-    def __init__(self, path: str, connect: Callable[[str], Channel] = open_channel) -> None:
-        self._path, self._connect = path, connect
+    # Many sites start mpv for each title: what is over before it was seen is never known.
+    absent_s = 2.0
+
+    def __init__(self, path: str, *, answer_s: float = ANSWER_S) -> None:
+        self._path, self._answer_s = path, answer_s
         self._channel: Channel | None = None
         self._silence, self._progress = Silence(), Progress()
         self._reset()
@@ -114,7 +117,7 @@ class Mpv(Source):
             if absent is not None:
                 return (absent,)
         assert self._channel is not None
-        until = time.monotonic() + ANSWER_S
+        until = time.monotonic() + self._answer_s
         try:
             if not self._open:
                 self._open = set(range(_FIRST, _FIRST + len(_ASKED)))
@@ -161,8 +164,8 @@ class Mpv(Source):
         """Connect; what is seen where that does not succeed."""
         self._reset()
         try:
-            self._channel = self._connect(self._path)
-            self._channel.send(_OBSERVE, time.monotonic() + ANSWER_S)
+            self._channel = open_channel(self._path)
+            self._channel.send(_OBSERVE, time.monotonic() + self._answer_s)
         except Closed:
             return self._lost()
         except (FileNotFoundError, ConnectionRefusedError):

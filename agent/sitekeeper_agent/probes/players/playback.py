@@ -41,6 +41,8 @@ class End(IntEnum):
     ERROR = 5
     EARLY = 6
     """As if it were finished, but long before the end of the recording."""
+    UNFINISHED = 7
+    """Before the end of the recording; by somebody's hand or for want of media is not known."""
 
 
 class Seen(NamedTuple):
@@ -234,7 +236,7 @@ def _ended(now: Playback, seen: Seen, events: list[PlaybackEventRecord]) -> Play
     return now
 
 
-_PARTING = {End.FINISHED: "finished", End.STOPPED: "stopped", End.GONE: "gone"}
+_PARTING = {End.FINISHED: "finished", End.STOPPED: "stopped", End.GONE: "gone", End.UNFINISHED: "unfinished"}
 
 
 def _parting(session: Session, seen: Seen) -> str:
@@ -256,8 +258,8 @@ def _fault(session: Session, last: Seen | None, seen: Seen) -> str | None:
         End.ERROR: "play_error" if session.shown else "start_error",
         End.EARLY: "ended_early",
     }.get(end)
-    if told is None and end in (End.UNKNOWN, End.GONE):
-        if not session.shown and end is End.UNKNOWN:
+    if told is None and end in (End.UNKNOWN, End.UNFINISHED, End.GONE):
+        if not session.shown and end is not End.GONE:
             return "start_error"
         if last is not None and last.state == PlayerState.STALLED:
             return "ended_in_stall"

@@ -27,6 +27,8 @@ class Source:
     busy_s = 1.0
     """Pause between two looks while something plays."""
     idle_s = 10.0
+    absent_s = 10.0
+    """While the player does not run."""
 
     def look(self) -> Sequence[Seen]:
         """What has happened since the last look, in its order; empty where that can't be told yet."""

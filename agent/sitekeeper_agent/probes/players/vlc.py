@@ -65,15 +65,22 @@ class _Title(NamedTuple):
 
     plid: int
     shown: bool
+    recorded: bool
     near_end: bool
 
 
 class Vlc(Source):
-    """A source on VLC's HTTP interface. ``password`` is read when it is needed and may raise what it likes."""
+    """A source on VLC's HTTP interface. ``password`` is read when it is needed and may raise what it likes.
 
-    def __init__(self, address: str, port: int, password: Callable[[], str], *, closing: End = End.GONE) -> None:
+    ``unattended``: nobody stops or closes this VLC by hand, so if that happens in the middle of a play, it has failed.
+    """
+
+    def __init__(
+        self, address: str, port: int, password: Callable[[], str], *, unattended: bool = False, answer_s: float = ANSWER_S
+    ) -> None:
         self._portal = Portal("http", address, port, "/requests/status.json")
-        self._password, self._closing = password, closing
+        self._password, self._answer_s = password, answer_s
+        self._vanished, self._cut = (End.CRASHED, End.EARLY) if unattended else (End.GONE, End.UNFINISHED)
         self._silence, self._progress = Silence(), Progress()
         self._title: _Title | None = None
 
@@ -81,7 +88,7 @@ class Vlc(Source):
         """Ask once. Raises ``CannotAsk``."""
         asked_ms = monotonic_ms()
         try:
-            status = self._ask(time.monotonic() + ANSWER_S)
+            status = self._ask(time.monotonic() + self._answer_s)
         except TimeoutError:
             self._progress.reset(asked_ms)
             silent = self._silence.kept(asked_ms, monotonic_ms())
@@ -90,7 +97,7 @@ class Vlc(Source):
         except ConnectionRefusedError:
             title, self._title = self._title, None
             self._silence.answered()
-            return (Seen(asked_ms, PlayerState.ABSENT, self._closing if title else None),)
+            return (Seen(asked_ms, PlayerState.ABSENT, self._vanished if title else None),)
         self._silence.answered()
         return self._judge(status, monotonic_ms())
 
@@ -133,11 +140,13 @@ class Vlc(Source):
         title, self._title = self._title, None
         if title is None:
             return None
-        return End.FINISHED if title.near_end else End.UNKNOWN
+        if not title.shown or not title.recorded:
+            return End.UNKNOWN
+        return End.FINISHED if title.near_end else self._cut
 
     def _going_on(self, status: Status, end: End | None, now_ms: int) -> Sequence[Seen]:
         shown = any(status.marks)
-        self._title = _Title(status.currentplid, shown, status.near_end)
+        self._title = _Title(status.currentplid, shown, status.length > 0, status.near_end)
         if status.state == "paused":
             self._progress.reset(now_ms)
             return (_seen(now_ms, PlayerState.PAUSED, end, status),)

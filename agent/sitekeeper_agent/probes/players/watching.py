@@ -76,8 +76,9 @@ class Account:
         """Whether something is being played; ``None`` where that can't be told."""
         with self._lock:
             playback = self._playback
-        state = state_at(playback, now_ms)
-        return None if state in _SILENT else playback.playing
+        if playback.seen is None or now_ms - playback.seen.at_ms > STALE_MS or playback.seen.state in _SILENT:
+            return None
+        return playback.playing
 
 
 def state_at(playback: Playback, now_ms: int) -> PlayerState:
@@ -128,7 +129,7 @@ def pause_s(playback: Playback, source: Source) -> float:
     """How long until the next look: short only while something plays, or is about to."""
     state = PlayerState.UNKNOWN if playback.seen is None else playback.seen.state
     if playback.session is None:
-        return source.idle_s
+        return source.absent_s if state == PlayerState.ABSENT else source.idle_s
     return min(source.idle_s, max(_PAUSED_S, source.busy_s)) if state == PlayerState.PAUSED else source.busy_s
 
 
@@ -222,7 +223,8 @@ def source_of(player: Player, programs: Programs) -> Source:
         from sitekeeper_agent.config import read_password
         from sitekeeper_agent.probes.players.vlc import Vlc
 
-        return Vlc(player.address, player.port, lambda: read_password(player.password_file) or "", closing=closing)
+        unattended = player.closing == "failure"
+        return Vlc(player.address, player.port, lambda: read_password(player.password_file) or "", unattended=unattended)
     if player.kind == "log":
         from sitekeeper_agent.probes.players.log import Log, Reader
 
