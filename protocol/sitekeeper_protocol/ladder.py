@@ -178,6 +178,8 @@ def _is_page(reading: Reading) -> bool:
 def _rests_on(reading: Reading, names_fail: bool, baseline: Baseline) -> int:
     from_gateway = reading.rung == Rung.DNS and not reading.label and baseline.resolver == Resolver.GATEWAY
     if reading.answered:
+        if reading.rung == Rung.ADDRESS:
+            return _NOTHING  # one set by hand stays when the cable is pulled
         if from_gateway:
             return Rung.GATEWAY  # it may answer from memory; that says nothing about the line
         if reading.rung == Rung.MEDIA:

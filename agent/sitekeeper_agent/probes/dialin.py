@@ -14,12 +14,12 @@ _WORDS: tuple[tuple[Reason, str], ...] = (
         Reason.PPPOE_NO_ANSWER,
         r"timeout waiting for pad[os] packets|unable to complete pppoe discovery|pppoe: timeout|no response from pppoe"
         r"|no response to \d+ echo-requests|lcp: timeout sending config-requests"
-        r"|(?:error|错误|代码为)\D{0,12}(?:678|651|815)\b",
+        r"|(?:error|错误|代码为)\D{0,24}(?:678|651|815)\b",
     ),
     (
         Reason.PPPOE_REJECTED,
         r"(?:pap|chap) authentication failed|authentication failure|login incorrect|user .{0,80} denied"
-        r"|(?:error|错误|代码为)\D{0,12}(?:691|718|629)\b",
+        r"|(?:error|错误|代码为)\D{0,24}(?:691|718|629)\b",
     ),
     (
         Reason.NONE,

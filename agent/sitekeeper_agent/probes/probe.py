@@ -136,8 +136,9 @@ def address_family(address: str) -> socket.AddressFamily:
 
 def paths(context: Context) -> tuple[Family, ...]:
     """The paths worth measuring: those that the portal can be reached over from here."""
-    if context.portal.literal:
-        return (context.portal.literal,)
+    first = context.proxy or context.portal
+    if first.literal:
+        return (first.literal,)
     return ("ipv4", "ipv6") if default_route("ipv6", context.roots).interface else ("ipv4",)
 
 

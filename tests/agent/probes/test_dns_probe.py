@@ -10,7 +10,7 @@ import pytest
 from sitekeeper_agent.platform import InterfaceAddress, Resolvers, Roots
 from sitekeeper_agent.probes import Context, dns, parse_portal
 from sitekeeper_agent.probes.resolve import Answer, candidates, from_hosts, lookup, resolver_kind, standing, within
-from sitekeeper_protocol.ladder import Reading, Resolver
+from sitekeeper_protocol.ladder import DIRECT, Reading, Resolver
 from sitekeeper_protocol.vocabulary import Method, Reason, State
 from support.name_servers import answer, dnsmasq, forging, silent, system_files
 from support.web_servers import serve
@@ -236,3 +236,47 @@ def test_each_query_has_an_id_and_a_port_of_its_own(tmp_path: Path) -> None:
         for _ in range(6):
             lookup(NAME, "ipv4", asked.deadline, asked.roots, port)
     assert len(set(ids)) > 1
+
+
+# --- the provider's own resolver, and what commissioning found ------------------------------------------------------------
+
+
+def test_the_providers_resolver_is_asked_around_the_one_that_was_handed_out(tmp_path: Path) -> None:
+    with (
+        forging(lambda query: [answer(query, rcode=2)]) as port,
+        dnsmasq(KNOWN, address="127.0.0.2", port=port),
+    ):
+        asked = context(tmp_path, port)._replace(direct_resolver="127.0.0.2")
+        handed_out, direct = dns.probe(asked).readings
+    assert (handed_out.label, handed_out.state, handed_out.reason) == ("", State.FAIL, Reason.SERVER_FAILURE)
+    assert (direct.label, direct.state, direct.target) == (DIRECT, State.OK, "127.0.0.2")
+
+
+def test_a_private_answer_is_a_lie_only_against_a_public_one_of_commissioning(tmp_path: Path) -> None:
+    with dnsmasq(f"--address=/{NAME}/192.168.5.5") as port:
+        asked = context(tmp_path, port)
+        assert only(dns.probe(asked).readings).state == State.OK
+        assert only(dns.probe(asked._replace(public_names=frozenset({"ipv6"}))).readings).state == State.OK
+        reading = only(dns.probe(asked._replace(public_names=frozenset({"ipv4"}))).readings)
+    assert (reading.state, reading.reason) == (State.FAIL, Reason.LYING_ANSWER)
+    with dnsmasq(KNOWN) as port:
+        other = context(tmp_path, port)._replace(public_names=frozenset({"ipv4"}))
+        assert only(dns.probe(other).readings).state == State.OK, "another public address is no lie: servers move"
+
+
+def test_a_resolver_that_answers_after_two_questions_is_slow(tmp_path: Path) -> None:
+    """Questions are asked again after one and three seconds; it takes the third one."""
+    seen: list[bytes] = []
+
+    def third(query: bytes) -> list[bytes]:
+        seen.append(query)
+        return [answer(query, "203.0.113.7")] if len(seen) == 3 else []
+
+    with forging(third) as port:
+        reading = only(dns.probe(context(tmp_path, port)).readings)
+    assert (reading.state, reading.reason) == (State.DEGRADED, Reason.SLOW)
+
+
+def test_behind_a_proxy_the_pc_needs_no_resolver(tmp_path: Path) -> None:
+    asked = context(tmp_path, 1)._replace(proxy=parse_portal("http://10.0.0.1:3128/"))
+    assert only(dns.probe(asked).readings).state == State.NOT_APPLICABLE
