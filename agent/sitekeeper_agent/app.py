@@ -11,7 +11,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,13 +22,17 @@ from sitekeeper_agent.config import Settings
 from sitekeeper_agent.courier import Courier, Plan, covered_by
 from sitekeeper_agent.journal import Now, Run, goodbye_event, new_run, start_events
 from sitekeeper_agent.probes.runner import ProbeRunner
+from sitekeeper_agent.remote.afar import Afar
+from sitekeeper_agent.remote.commands import Commands, Finished
+from sitekeeper_agent.remote.keeper import Keeper
+from sitekeeper_agent.remote.loglines import LogLines
 from sitekeeper_agent.reporting import Sender, build, oldest_held
 from sitekeeper_agent.sampler import Link, Look, Order, Sampler
 from sitekeeper_agent.spool import Limits, Spool
 from sitekeeper_agent.standing import Standing
 from sitekeeper_protocol import WIRE_VERSION, codec
 from sitekeeper_protocol.errors import ProtocolError
-from sitekeeper_protocol.messages import Event, Presence, Receipt, Result, ResultState, Sample, SeriesKey, Status
+from sitekeeper_protocol.messages import Event, Presence, Receipt, Sample, SeriesKey, Status
 from sitekeeper_protocol.topics import Leaf
 from sitekeeper_protocol.vocabulary import Reason
 
@@ -67,7 +71,7 @@ class _Noticed(NamedTuple):
     """A player has failed."""
 
 
-_Happening = uplink.Event | sitepage.Asked | _Measured | _Stop | _Noticed
+_Happening = uplink.Event | sitepage.Asked | _Measured | _Stop | _Noticed | Finished
 
 
 def read_clocks() -> Now:
@@ -86,6 +90,11 @@ def run(settings: Settings, password: str | None) -> int:
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(sole_user(state))
+        lines = LogLines((password or "",))
+        logging.getLogger().addHandler(lines)
+        stack.callback(logging.getLogger().removeHandler, lines)
+        keeper = Keeper(state, settings)
+        settings = keeper.settings
         spool = Spool(state, limits_of(settings), stamp=stamp)
         stack.callback(spool.close)
         happenings: queue.SimpleQueue[_Happening] = queue.SimpleQueue()
@@ -98,10 +107,12 @@ def run(settings: Settings, password: str | None) -> int:
         players = _watched(settings, happenings)
         if players is not None:
             stack.callback(players.close)
-        agent = Agent(settings, password, spool, happenings, Measurer(runner, happenings), board, players)
+        afar = Afar(keeper, Commands(spool, post=happenings.put, log_lines=lines.tail))
+        agent = Agent(settings, password, spool, happenings, Measurer(runner, happenings), board, afar, players)
         door = sitepage.open_door(settings, board, happenings.put)
         if door is not None:
             stack.callback(door.close)
+            agent.followers.append(door.follow)
         agent.live(notify_service.here())
         return 0
 
@@ -163,6 +174,10 @@ class Measurer:
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="measurer", daemon=True).start()
 
+    def follow(self, settings: Settings) -> None:
+        """Probes have so much time from the next look on."""
+        self._runner.timeout_s = settings.probe_timeout_s
+
     def start(self, order: Order) -> None:
         """Carry out an order; its look is posted."""
         self._orders.put(order)
@@ -177,6 +192,11 @@ class Measurer:
             self._happenings.put(done)
 
 
+def _live_samples(settings: Settings) -> int:
+    """As many samples as an interval of reports holds."""
+    return max(1, -(-round(settings.report_interval_s * 1000) // round(settings.sample_interval_s * 1000)))
+
+
 class Agent:
     """One life of the agent."""
 
@@ -188,10 +208,14 @@ class Agent:
         happenings: "queue.SimpleQueue[_Happening]",
         measurer: Measurer,
         board: sitepage.Board,
+        afar: Afar,
         players: "Players | None" = None,
     ) -> None:
         self._settings, self._password, self._spool = settings, password, spool
         self._happenings, self._measurer, self._players = happenings, measurer, players
+        self._afar = afar
+        self.followers: list[Callable[[Settings], None]] = [measurer.follow]
+        """Who else must know when settings change while the agent runs."""
         now = read_clocks()
         self._boot, self._run = platform.boot_id(), new_run()
         self._events: list[Event] = list(start_events(spool.last_run(), self._boot))
@@ -200,7 +224,7 @@ class Agent:
         self._courier = Courier(
             self._run,
             interval_ms=round(settings.report_interval_s * 1000),
-            live_samples=max(1, -(-round(settings.report_interval_s * 1000) // round(settings.sample_interval_s * 1000))),
+            live_samples=_live_samples(settings),
             pause_ms=lambda: round(random.uniform(settings.backlog.pause_min_s, settings.backlog.pause_max_s) * 1000),  # noqa: S311
         )
         self._oldest: dict[int, int] = {}
@@ -240,6 +264,7 @@ class Agent:
             manager.alive(now.boottime_ms)
             manager.told(self._trouble or ("connected" if self._up else "connecting"))
             self._keep_house(now)
+            self._keep_settings(now)
             self._keep_sampling(now)
             self._keep_connected(now)
             self._keep_sending(now)
@@ -252,8 +277,11 @@ class Agent:
         self._goodbye()
 
     def _idle_s(self, beat_due_ms: int | None) -> float:
-        now_ms = read_clocks().boottime_ms
+        now = read_clocks()
+        now_ms = now.boottime_ms
         dues = [self._courier.wake_ms(now_ms), self._housekeeping_ms - now_ms]
+        if (trial_ms := self._afar.keeper.due_ms(now)) is not None:
+            dues.append(trial_ms)
         if not self._measuring:
             dues.append(self._sample_ms - now_ms)
         if self._link is None:
@@ -270,6 +298,9 @@ class Agent:
             self._measured(happening)
         elif isinstance(happening, _Noticed):
             self._hurry(read_clocks().boottime_ms)
+        elif isinstance(happening, Finished):
+            now = read_clocks()
+            self._afar.commands.finished(happening, self._settings, now, self._server_ms(now))
         elif isinstance(happening, sitepage.CheckAsked):
             if self._desk.wants_look(happening):
                 self._sample_ms = read_clocks().boottime_ms
@@ -283,10 +314,46 @@ class Agent:
             self._went_down(happening)
         elif isinstance(happening, uplink.Acknowledged):
             number, _ = self._waiting.pop(happening.mid, (0, 0))
+            self._afar.acknowledged(happening.mid)
             if number:
                 self._courier.acknowledged(number, read_clocks().boottime_ms)
         else:
             self._received(happening)
+
+    def _keep_settings(self, now: Now) -> None:
+        """Go back to what was good where nothing has confirmed what is on trial."""
+        if self._afar.keeper.tick(now):
+            self._follow(now)
+
+    def _follow(self, now: Now) -> None:
+        """The settings in use have changed: use them from here on, and have it confirmed at once."""
+        before, settings = self._settings, self._afar.keeper.settings
+        self._settings = settings
+        self._sampler.follow(settings)
+        for follow in self.followers:
+            follow(settings)
+        self._courier.pace(
+            interval_ms=round(settings.report_interval_s * 1000), live_samples=_live_samples(settings), now_ms=now.boottime_ms
+        )
+        self._sample_ms = now.boottime_ms
+        if settings.broker != before.broker:
+            self._status.moved(settings)
+            self._failures, self._connect_ms = 0, now.boottime_ms
+            self._move(now)
+
+    def _move(self, now: Now) -> None:
+        """Leave this broker in order; ``Down`` follows, and then the connection to the other."""
+        link = self._link
+        if link is None:
+            return
+        if self._up:
+            self._tell_news(now)
+            self._publish(Leaf.STATUS, self._presence(Presence.STOPPING, link.connection, "restart"), retain=True)
+        link.close("moving to another broker")
+
+    def _server_ms(self, now: Now) -> int | None:
+        known = self._spool.clock(self._boot)
+        return None if known is None else known.server_ms(now.boottime_ms)
 
     def _keep_house(self, now: Now) -> None:
         if self._spool.take_changed():
@@ -316,6 +383,7 @@ class Agent:
         self._sample_ms = max(self._sample_ms + step_ms, now.boottime_ms + step_ms // 2)
         self._measuring = True
         self._desk.look_began()
+        self._afar.commands.look_began()
         self._sampler.told(self._link_now())
         self._measurer.start(self._sampler.order())
 
@@ -339,7 +407,9 @@ class Agent:
     def _measured(self, measured: _Measured) -> None:
         self._sampler.told(self._link_now())
         self._measuring = False
-        events, more = self._taken()
+        now = read_clocks()
+        events, played = self._taken()
+        more = {**played, **self._afar.commands.values(self._settings, now, self._server_ms(now))}
         if measured.look is None:
             self._note(f"measuring failed: {measured.error}")
             sample = self._sampler.without_measurement(events, more)
@@ -347,6 +417,7 @@ class Agent:
             sample = self._sampler.finish(measured.look, events, more)
             self._standing = self._standing.judged(measured.look.verdict, sample.boottime_ms)
         self._desk.look_ended(measured.look, sample.boottime_ms)
+        self._afar.looked(measured.look, measured.error, now)
         self._keep(sample)
 
     def _ask_for_repair(self) -> None:
@@ -363,6 +434,7 @@ class Agent:
         self._courier.took(sample.sequence, urgent=bool(sample.events), now_ms=sample.boottime_ms)
         self._oldest.setdefault(self._run, sample.sequence)
         self._desk.took(sample)
+        self._afar.took(sample)
         self._tell()
 
     def _tell(self) -> None:
@@ -436,6 +508,7 @@ class Agent:
             delay_s = min(delay_s, 1.0)
         self._link, self._up = None, False
         self._waiting.clear()
+        self._afar.disconnected()
         self._down_reason = down.reason
         self._connect_ms = now_ms + round(delay_s * 1000)
         self._courier.disconnected()
@@ -449,7 +522,14 @@ class Agent:
 
     # --- reports -------------------------------------------------------------------------------------------------------
 
+    def _tell_news(self, now: Now) -> None:
+        """What has become of settings and commands."""
+        if self._up:
+            for news in self._afar.news(now):
+                self._afar.published(self._publish(Leaf.RESULT, codec.encode(news.result)), news)
+
     def _keep_sending(self, now: Now) -> None:
+        self._tell_news(now)
         while self._up and (plan := self._courier.next(now.boottime_ms)) is not None:
             if not self._send(plan):
                 return
@@ -461,6 +541,7 @@ class Agent:
             boot=self._boot,
             connection=self._link.connection,
             next_within_s=round(self._settings.report_interval_s + self._settings.sample_interval_s + 30),
+            config_revision=self._afar.keeper.revision,
         )
         now = read_clocks()
         built = build(
@@ -476,10 +557,11 @@ class Agent:
         self._courier.sent(self._number, built[0], now.boottime_ms)
         return True
 
-    def _publish(self, leaf: Leaf, payload: bytes, *, retain: bool = False, number: int = 0) -> None:
+    def _publish(self, leaf: Leaf, payload: bytes, *, retain: bool = False, number: int = 0) -> int:
         assert self._link is not None
         mid = self._link.publish(leaf, payload, retain=retain)
         self._waiting[mid] = (number, read_clocks().boottime_ms)
+        return mid
 
     # --- what comes in -------------------------------------------------------------------------------------------------
 
@@ -489,17 +571,16 @@ class Agent:
                 self._receipt(codec.decode_receipt(message.payload))
             elif message.leaf is Leaf.COMMAND:
                 self._command(message.payload)
-            elif message.leaf is Leaf.CONFIG:
-                revision = codec.decode_config(message.payload).revision
-                _log.info("configuration revision %d was sent; this version takes its settings from its file only", revision)
+            elif message.leaf is Leaf.CONFIG and self._afar.config(message.payload, number=self._number):
+                self._follow(read_clocks())
         except ProtocolError as err:
             _log.warning("a %s that can't be read: %s", message.leaf, err)
 
     def _command(self, payload: bytes) -> None:
-        command = codec.decode_command(payload)
         now = read_clocks()
-        result = Result(WIRE_VERSION, command.id, command.name, ResultState.REFUSED, now.wall_ms, text="not yet supported")
-        self._publish(Leaf.RESULT, codec.encode(result))
+        if self._afar.command(payload, self._sampler.context, now, self._server_ms(now)):
+            # What runs now began before anybody asked: another look follows it.
+            self._sample_ms = now.boottime_ms
 
     def _receipt(self, receipt: Receipt) -> None:
         now = read_clocks()
@@ -513,6 +594,7 @@ class Agent:
         self._failures = 0
         if settled.answers is not None:
             self._learn_time(receipt.server_time_ms, settled.answers.sent_ms, now.boottime_ms)
+            self._afar.keeper.answered(settled.answers.number)
         if settled.went_back:
             _log.warning("the store has lost what it had confirmed; what is held and not listed now goes again")
             self._spool.unmark_all()

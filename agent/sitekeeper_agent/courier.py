@@ -97,6 +97,11 @@ class Courier:
         if urgent:
             self._live_due_ms = min(self._live_due_ms, now_ms)
 
+    def pace(self, *, interval_ms: int, live_samples: int, now_ms: int) -> None:
+        """Reports come at another interval from now on; the next one goes out at once and asks for a receipt of its own."""
+        self._interval_ms, self._live_samples = interval_ms, live_samples
+        self._live_due_ms, self._ask, self._asked_ms = now_ms, True, None
+
     def ask_for_receipt(self) -> None:
         """Somebody waits to hear that the county has it: the next live report asks for a receipt, unless one is due anyway."""
         self._ask = True

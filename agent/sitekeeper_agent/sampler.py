@@ -160,6 +160,15 @@ class Sampler:
         self._settings_watch = Watch(spool)
         self.last: Look | None = None
 
+    def follow(self, settings: Settings) -> None:
+        """Measure by these settings from the next look on."""
+        self._settings = settings
+
+    @property
+    def context(self) -> Context:
+        """What the probes were told last."""
+        return self._context
+
     @property
     def sequence(self) -> int:
         """Number of the last sample."""

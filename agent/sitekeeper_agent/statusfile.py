@@ -28,6 +28,10 @@ class StatusFile:
             "tickets": [],
         }
 
+    def moved(self, settings: Settings) -> None:
+        """Reports go to another broker."""
+        self._known["broker"] = f"{settings.broker.host}:{settings.broker.port}"
+
     def receipted(self, receipt: Receipt, wall_ms: int) -> None:
         """Remember the newest receipt."""
         self._known |= {"receipt_wall_ms": wall_ms, "tickets": list(receipt.tickets)}

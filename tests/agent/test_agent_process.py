@@ -443,16 +443,17 @@ def test_hostile_messages_cost_a_line_in_the_log_and_nothing_else(lab: Rig, coun
     for leaf in (Leaf.RECEIPT, Leaf.CONFIG, Leaf.COMMAND):
         for payload in (b"", b"\xff" * 500, b"\x91" * 5000, b"{}", b"\x92\x01\xa1x", b"\x93\x09\x01\x01"):
             county.send(SITE, leaf, payload)
-    county.send(SITE, Leaf.CONFIG, encode(RemoteConfig(1, 12, 0, {"report_interval_s": 1})))
+    county.send(SITE, Leaf.CONFIG, encode(RemoteConfig(1, 12, 0, {"state_dir": "/"})))
     county.send(SITE, Leaf.COMMAND, encode(Command(1, "c-1", CommandName.PROBE_NOW, 0, 2**50)))
-    county.wait_for(lambda c: c.results, "the command is answered")
-    result = county.results[0]
-    assert (result.id, result.state, result.text) == ("c-1", ResultState.REFUSED, "not yet supported")
+    county.wait_for(lambda c: len(c.results) == 2, "both are answered")
+    assert {(result.id, result.state, result.text) for result in county.results} == {
+        ("config-12", ResultState.REFUSED, "state_dir: this can't be changed from afar"),
+        ("c-1", ResultState.REFUSED, "it would live for more than a day"),
+    }
     count = len(county.reports)
     county.wait_for(lambda c: len(c.reports) > count + 2, "it goes on")
     assert agent.running
     assert {report.header.connection for report in county.reports} == {1}
-    assert "configuration revision 12" in agent.log()
     assert "Traceback" not in agent.log()
 
 

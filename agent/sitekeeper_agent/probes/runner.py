@@ -37,7 +37,7 @@ class ProbeRunner:
     """Long-lived daemon threads, one for each probe. Used from one thread: ``start_round``, then ``collect``."""
 
     def __init__(self, probes: Mapping[str, Probe] = PROBES, timeout_s: float = 10.0) -> None:
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
         self._tasks: dict[str, queue.SimpleQueue[tuple[int, Context] | None]] = {name: queue.SimpleQueue() for name in probes}
         self._counters: dict[str, Mapping[str, int]] = {}
@@ -54,7 +54,7 @@ class ProbeRunner:
         """Start every probe that is not still busy with an earlier round. Sets the context's deadline and counters."""
         self._take_late()
         self._round += 1
-        self._deadline = time.monotonic() + self._timeout_s
+        self._deadline = time.monotonic() + self.timeout_s
         self._paths = paths(context)
         self._running = tuple(name for name in self._tasks if name not in self._busy)
         for name in self._running:

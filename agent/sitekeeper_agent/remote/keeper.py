@@ -5,9 +5,12 @@ from pathlib import Path
 
 from sitekeeper_agent.config import Fault, Settings
 from sitekeeper_agent.journal import Now
+from sitekeeper_agent.probes.probe import parse_portal
 from sitekeeper_agent.remote import changes, shelf, trial
 from sitekeeper_agent.remote.trial import FILE_ALONE, Kept, Offer, Outcome
+from sitekeeper_agent.sampler import context_of
 from sitekeeper_protocol.messages import RemoteConfig, ResultState
+from sitekeeper_protocol.settings import SettingsError
 
 _log = logging.getLogger("sitekeeper.remote")
 _MAX_TEXT = 500
@@ -104,8 +107,12 @@ class Keeper:
         if offer.revision == 0 and offer != FILE_ALONE:
             return "revision: 0 stands for the agent's own file, without settings"
         try:
-            changes.changed(self._base, offer.settings)
-        except Fault as fault:
+            settings = changes.changed(self._base, offer.settings)
+            # Probes take addresses apart, which is stricter than the check of their form.
+            context_of(settings, None, Now(0, 0, 0))
+            if settings.speed_test:
+                parse_portal(settings.speed_test)
+        except (Fault, SettingsError) as fault:
             return str(fault)[:_MAX_TEXT]
         return ""
 

@@ -37,6 +37,13 @@ class Door:
         self._trouble = ""
         threading.Thread(target=self._stand, name="sitepage", daemon=True).start()
 
+    def follow(self, settings: Settings) -> None:
+        """Speak by these settings from the next visit on."""
+        with self._loading:
+            self._settings = settings
+            if self._reception is not None:
+                self._reception.follow(settings)
+
     def close(self) -> None:
         """Listen no longer. Whoever is being served has his few seconds."""
         self._closed = True

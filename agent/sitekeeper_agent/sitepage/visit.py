@@ -85,6 +85,10 @@ class Reception:
         self._before: dict[int, Verdict | None] = {}
         """What the verdict was when a look was asked for."""
 
+    def follow(self, settings: Settings) -> None:
+        """Speak by these settings from now on; the port stays."""
+        self._settings = settings
+
     def serve(self, connection: socket.socket) -> None:
         """Answer one request."""
         _Handler(connection, self)
