@@ -158,7 +158,7 @@ def load(path: Path) -> Settings:
         for check in _CHECKS:
             check(settings)
     except Fault as fault:
-        raise SettingsError(f"{file}:{_line_of(root, fault.key)}: {fault}") from None
+        raise SettingsError(f"{file}:{line_of(root, fault.key)}: {fault}") from None
     return settings
 
 
@@ -204,7 +204,8 @@ def _compose(text: str, file: str) -> yaml.Node | None:
     return root
 
 
-def _line_of(root: Any, key: str) -> int:
+def line_of(root: Any, key: str) -> int:
+    """The line of a dotted key in the nodes of a YAML file, or of the nearest key above it."""
     line, node = int(root.start_mark.line) + 1, root
     for step in key.split("."):
         found = next(((k, v) for k, v in node.value if str(k.value) == step), None) if isinstance(node.value, list) else None

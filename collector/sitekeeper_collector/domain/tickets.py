@@ -282,6 +282,8 @@ def reopen(ticket: Ticket, *, why: str, now_ms: int, by: str = SYSTEM, evidence:
         resolved_ms=None,
         claimed_ms=None,
         outage_to_ms=None,
+        # What it was a part of is over with it: what comes back is its own, and its party is told.
+        parent="" if ticket.state is TicketState.RESOLVED else ticket.parent,
         reopened=ticket.reopened + 1,
         evidence=ticket.evidence if evidence is None else evidence,
     )

@@ -24,7 +24,7 @@ from sitekeeper_collector.notify.words import (
 from sitekeeper_protocol import texts
 from sitekeeper_protocol.ladder import Reading
 from sitekeeper_protocol.texts import Lang
-from sitekeeper_protocol.vocabulary import Method, Party, Reason, Rung, State
+from sitekeeper_protocol.vocabulary import Kind, Method, Party, Reason, Rung, State
 
 MOST_NAME = 60
 MOST_MEMBER = 30
@@ -122,7 +122,7 @@ def page(view: MailView, lang: Lang) -> Page:
         ladder=cells,
         here="" if here is None else say("here", lang, rung=texts.rung(here, lang)),
         carrier=carrier_text(view, lang) if view.party is Party.TELECOM and not calm else "",
-        help=() if calm or view.party not in (Party.SITE, Party.TECHNICIAN) else texts.help_steps(view.kind, lang),
+        help=() if calm else _help(view, lang),
         proofs=_proofs(view.evidence.readings, lang),
         findings=_findings(view, lang),
         earlier=_earlier(view, lang),
@@ -165,6 +165,12 @@ def _party(view: MailView, lang: Lang) -> str:
     if not own:
         return name
     return f"{name}（{own}）" if lang == "zh" else f"{name} ({own})"
+
+
+def _help(view: MailView, lang: Lang) -> tuple[str, ...]:
+    """What the site can try, for those who talk to it; nothing where the steps only say that it is not the site's fault."""
+    concerns = view.party in (Party.SITE, Party.TECHNICIAN) and view.kind not in (Kind.PORTAL_DOWN, Kind.MEDIA_DOWN)
+    return texts.help_steps(view.kind, lang) if concerns else ()
 
 
 def _why(view: MailView, lang: Lang) -> list[str]:

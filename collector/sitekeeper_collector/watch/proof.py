@@ -1,14 +1,15 @@
 """What a ticket rests on, out of the samples that prove it."""
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, and_, select
 
 from sitekeeper_collector.domain.detection import Proof
 from sitekeeper_collector.domain.readings import ladder
 from sitekeeper_collector.domain.tickets import Evidence
 from sitekeeper_collector.store.samples import content
-from sitekeeper_collector.store.tables import reports, samples
+from sitekeeper_collector.store.tables import reports, samples, spans
 from sitekeeper_protocol.errors import ProtocolError
-from sitekeeper_protocol.messages import Sample
+from sitekeeper_protocol.messages import Sample, VerdictEvent
 from sitekeeper_protocol.vocabulary import Kind, Metric, from_wire
 
 
@@ -19,9 +20,33 @@ def evidence(
     sample = _sample(connection, site, proof)
     if sample is None:
         return Evidence(facts=facts)
-    paths = ladder(sample.values)
-    readings = tuple(reading for of_path in paths.values() for reading in of_path)
+    targets = _targets(connection, site, proof)
+    readings = tuple(
+        replace(reading, target=targets.get((reading.path, reading.rung, reading.label), ""))
+        for of_path in ladder(sample.values).values()
+        for reading in of_path
+    )
     return Evidence(readings=readings, facts=(*facts, *_measured(sample, kind)))
+
+
+def _targets(connection: Connection, site: str, proof: Proof) -> dict[tuple[str, int, str], str]:
+    """What each reading asked: told once, with the sample in which the verdict became what it is, the first of its span."""
+    first = connection.execute(
+        select(spans.c.first).where(
+            spans.c.site == site,
+            spans.c.run == proof.run,
+            spans.c.first <= proof.sequence,
+            spans.c.last >= proof.sequence,
+        )
+    ).scalar_one_or_none()
+    began = None if first is None else _sample(connection, site, Proof(proof.run, first))
+    return {
+        (item.path, item.rung, item.label): item.target
+        for event in (began.events if began is not None else ())
+        if isinstance(event, VerdictEvent)
+        for item in event.evidence
+        if item.target
+    }
 
 
 def _sample(connection: Connection, site: str, proof: Proof) -> Sample | None:

@@ -79,7 +79,9 @@ def test_a_ticket_that_another_explains_owes_nothing_until_its_end() -> None:
     moved = tickets.amend(opened.ticket, MODEM, now_ms=T0 + 1)
     recovered = tickets.recover(moved.ticket, ended_ms=T0 + 2, now_ms=T0 + 2)
     again = tickets.reopen(recovered.ticket, why="still failing", now_ms=T0 + 3)
-    assert opened.notices == moved.notices == recovered.notices == again.notices == ()
+    assert opened.notices == moved.notices == recovered.notices == ()
+    # What comes back after that is its own: the cause that explained it is over.
+    assert again.ticket.parent == "" and [notice.event for notice in again.notices] == [NoticeEvent.REOPENED]
 
 
 def test_a_fault_known_only_after_its_end_is_born_resolved_without_a_mail_of_its_own() -> None:
@@ -270,13 +272,14 @@ def test_no_sequence_loses_an_entry_mails_twice_or_ends_an_outage_before_it_bega
     ticket, entries, notices = change
     for name, fault, passed_ms in steps:
         now_ms += passed_ms
-        was_closed = ticket.state is TicketState.CLOSED
+        was_closed, was_over = ticket.state is TicketState.CLOSED, ticket.state is TicketState.RESOLVED
         try:
             change = _ACTIONS[name](ticket, fault, now_ms)
         except TicketRefused:
             continue
         assert len(change.entries) == 1 and not (was_closed and name != "comment")
         assert len({notice.party for notice in change.notices}) == len(change.notices), "nobody is told twice of one thing"
+        parent = "" if name == "reopen" and was_over else parent
         ticket, entries, notices = change.ticket, entries + change.entries, notices + change.notices
         _holds(ticket, entries, notices)
     _holds(ticket, entries, notices)
