@@ -9,6 +9,9 @@ from msgspec import Meta, Struct
 from sitekeeper_agent.courier import covered_by
 from sitekeeper_protocol.messages import Receipt
 
+_MOST = 64
+_OPENED_WITHIN_MS = 10 * 60_000
+"""The county opens a ticket for a request at once; one that comes later than this is about something else."""
 _KEPT_MS = 3 * 86_400_000
 """A request that the county has is shown for so long after the PC has been restarted."""
 
@@ -16,29 +19,36 @@ _KEPT_MS = 3 * 86_400_000
 class Repair(Struct, frozen=True, kw_only=True):
     """The sample that carries the request, and the fate of it.
 
-    ``listed_before``: the open tickets when it was made, ``None`` if they were not known then. ``received``: a receipt has
-    shown that the county has stored it. ``numbers``: tickets first listed after it was made. ``over``: they are closed.
+    ``listed_before``: the tickets that were open before the county had it, ``None`` if they are not known. ``received``: a receipt
+    has shown that the county has stored it; ``received_ms``, by the server's clock, since when. ``numbers``: tickets first listed
+    then. ``over``: they are closed.
     """
 
     run: int
     sequence: int
     wall_ms: int
-    listed_before: Annotated[tuple[str, ...], Meta(max_length=64)] | None = None
+    listed_before: Annotated[tuple[str, ...], Meta(max_length=_MOST)] | None = None
     received: bool = False
-    numbers: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
+    received_ms: int = 0
+    numbers: Annotated[tuple[str, ...], Meta(max_length=_MOST)] = ()
     over: bool = False
 
     def receipted(self, receipt: Receipt) -> "Repair":
         """After a receipt."""
-        received = self.received
-        for told in receipt.runs:
-            if told.run == self.run:
-                received = covered_by(told).covers(self.sequence, self.sequence)
-        numbers = self.numbers
-        if received and self.listed_before is not None:
-            numbers += tuple(new for new in receipt.tickets if new not in self.listed_before and new not in numbers)
+        told = next((told for told in receipt.runs if told.run == self.run), None)
+        received = covered_by(told).covers(self.sequence, self.sequence) if told else self.received
+        since_ms = self.received_ms if self.received else receipt.server_time_ms
+        numbers, before = self.numbers, self.listed_before
+        if before is not None and not numbers:
+            new = tuple(number for number in receipt.tickets if number not in before)
+            if received and receipt.server_time_ms - since_ms <= _OPENED_WITHIN_MS:
+                numbers = new
+            elif told:  # what the county opened before it had the request, or long after, is about something else
+                before = (before + new)[-_MOST:]
         over = bool(numbers) and not set(numbers) & set(receipt.tickets)
-        return msgspec.structs.replace(self, received=received, numbers=numbers[:64], over=over)
+        return msgspec.structs.replace(
+            self, received=received, received_ms=since_ms, numbers=numbers, listed_before=before, over=over
+        )
 
     def shown_after_restart(self, wall_ms: int) -> bool:
         """Whether a new life of the agent goes on showing it. A clock that was set back forgets nothing."""

@@ -61,7 +61,7 @@ SAID: dict[str, Pair] = {
     ),
     "well_steps": ("还是不能上课？请点：", "Still no class? Press what is wrong:"),
     "code": ("8位数字", "8 digits"),
-    "lasting": ("已经{minutes}", "for {minutes}"),
+    "lasting": ("已持续{minutes}", "broken for {minutes}"),
     "looked": ("{ago}查过", "Looked {ago}"),
     "first_look": ("正在第一次检查，请等一会儿", "Looking for the first time, please wait"),
     "looking": ("正在查，请等一会儿……", "Looking, please wait …"),

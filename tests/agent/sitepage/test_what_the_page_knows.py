@@ -21,8 +21,8 @@ WELL, POOR, DUMB = (Verdict(state=state) for state in (State.OK, State.DEGRADED,
 ASKED = Repair(run=5, sequence=9, wall_ms=1_000, listed_before=("T-1",))
 
 
-def receipt(*tickets: str, through: int = 0, run: int = 5) -> Receipt:
-    return Receipt(1, 7, run, 1, 2, [RunReceipt(run, through)], tickets=list(tickets))
+def receipt(*tickets: str, through: int = 0, run: int = 5, server_ms: int = 2) -> Receipt:
+    return Receipt(1, 7, run, 1, server_ms, [RunReceipt(run, through)], tickets=list(tickets))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,20 @@ def test_only_a_number_that_came_after_the_request_was_stored_is_its_own() -> No
     assert stored.numbers == ("T-2",)
     assert not stored.over
     assert stored.receipted(receipt("T-1", through=9)).over, "its ticket is closed"
+
+
+def test_a_ticket_that_was_opened_before_the_county_had_the_request_is_never_its_own() -> None:
+    earlier = ASKED.receipted(receipt("T-1", "T-2", through=8))
+    assert earlier.receipted(receipt("T-1", "T-2", through=9)).numbers == ()
+    assert earlier.receipted(receipt("T-2", "T-3", through=9)).numbers == ("T-3",)
+
+
+def test_a_ticket_of_the_next_day_is_not_the_requests_either() -> None:
+    stored = ASKED.receipted(receipt("T-1", through=9, server_ms=1_000))
+    assert stored.receipted(receipt("T-1", "T-2", through=9, server_ms=300_000)).numbers == ("T-2",)
+    assert stored.receipted(receipt("T-1", "T-2", through=9, server_ms=86_400_000)).numbers == ()
+    numbered = stored.receipted(receipt("T-1", "T-2", through=9, server_ms=2_000))
+    assert numbered.receipted(receipt("T-1", "T-2", "T-3", through=9, server_ms=3_000)).numbers == ("T-2",)
 
 
 def test_without_knowing_what_was_open_before_no_number_is_claimed() -> None:
