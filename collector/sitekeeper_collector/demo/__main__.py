@@ -111,8 +111,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make demo",
         description="Starts a broker, the collector, a mail catcher and the agent of this machine beside a simulated county of "
-        "60 sites. Within two minutes a resolver fails, a stream breaks, an access node goes down in a class, a site is switched "
-        "off at the wall and a township loses power; the terminal says what to look at in the console, and when.",
+        "60 sites. Within two minutes a resolver fails, a stream breaks, an access node goes down in a class, a site is "
+        "switched off at the wall and a township loses power; the terminal says what to look at in the console, and when.",
     )
     language = "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
     parser.add_argument("--lang", choices=("zh", "en"), default=language, help=f"language (default: {language})")
