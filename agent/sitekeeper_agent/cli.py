@@ -20,6 +20,7 @@ _EXITS = """exit codes
   check:  0 all is well, 1 a fault, 2 degraded, 3 the readings can't tell
   status: 0 connected, 1 running without a connection, 3 not running
   doctor: 0 nothing is wrong, 1 something is
+  service: 0 done, or installed; 3 not installed
   all:    64 a mistake in the configuration or the command, 70 the agent can't run here"""
 
 
@@ -69,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="for programs instead of people")
     doctor.add_argument("--lang", choices=("zh", "en"), help="language (default: that of the configuration)")
     doctor.set_defaults(act=_doctor, before_settings=True)
+    text = "on Windows: run the agent whenever the PC is on, stop doing so, or say whether it is so"
+    service = commands.add_parser("service", help=text, description=text)
+    service.add_argument("what", choices=("install", "remove", "status"))
+    _add_config(service)
+    service.set_defaults(act=_service, before_settings=True)
     return parser
 
 
@@ -91,6 +97,28 @@ def _doctor(options: argparse.Namespace) -> int:
     else:
         print(doctor.render(findings, lang), end="")
     return doctor.exit_code(findings)
+
+
+def _service(options: argparse.Namespace) -> int:
+    from sitekeeper_agent import service
+    from sitekeeper_agent.config import load
+
+    if not service.on_windows():
+        print("sitekeeper-agent: this is for Windows; here: systemctl status sitekeeper-agent", file=sys.stderr)
+        return EXIT_TROUBLE
+    try:
+        if options.what == "status":
+            there = service.installed(service.run_here)
+            print("installed 已安装" if there else "not installed 未安装")
+            return 0 if there else 3
+        if options.what == "install":
+            service.install(load(options.config), options.config, service.run_here)
+        else:
+            service.remove(service.run_here)
+    except (service.ServiceTrouble, OSError) as err:
+        print(f"sitekeeper-agent: {err}", file=sys.stderr)
+        return EXIT_TROUBLE
+    return 0
 
 
 def _run(settings: "Settings", _options: argparse.Namespace) -> int:

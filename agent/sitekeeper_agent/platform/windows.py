@@ -1,4 +1,8 @@
-"""Windows: boot, clocks and network from the registry and kernel32; what it can't tell costs one reading."""
+"""Windows: boot, clocks and network from registry, kernel32 and the system's programs; what it can't tell costs one reading.
+
+Programs are asked only where the registry does not tell (PPPoE, VPN, IPv6, neighbours), and remembered as long as the machine's
+addresses stay: starting one costs more than all else that is measured.
+"""
 
 import sys
 
@@ -15,6 +19,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from sitekeeper_agent.platform import windows_events, windows_outputs
 from sitekeeper_agent.platform.facts import (
     HERE,
     Family,
@@ -32,6 +37,9 @@ _PREFETCH = r"SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management
 _TCPIP = r"SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces"
 _CONNECTIONS = r"SYSTEM\CurrentControlSet\Control\Network\{4D36E972-E325-11CE-BFC1-08002BE10318}"
 _SM_SHUTTINGDOWN = 0x2000
+_CREATE_NO_WINDOW = 0x08000000
+_REMEMBERED_MS = 300_000
+_MOST_BYTES = 4 * 1024 * 1024
 
 
 def _value(path: str, name: str) -> object:
@@ -82,16 +90,57 @@ def _name(guid: str) -> str:
     return str(_value(rf"{_CONNECTIONS}\{guid}\Connection", "Name") or guid)
 
 
-def default_route(family: Family, roots: Roots = HERE) -> Route:
-    """The gateway that is set or leased on a connected interface. IPv6 is not looked up."""
-    if family == "ipv6":
+def _say(*command: str, timeout_s: float = 5) -> str:
+    """What a program of the system prints. Raises ``PlatformUnsupported`` where it can't be asked."""
+    import subprocess
+
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, creationflags=_CREATE_NO_WINDOW)
+    except (OSError, subprocess.SubprocessError) as err:
+        raise PlatformUnsupported(f"{command[0]} can't be asked: {err}") from err
+    return windows_outputs.decode(done.stdout[:_MOST_BYTES], f"cp{ctypes.windll.kernel32.GetOEMCP()}")
+
+
+def _own_addresses() -> dict[str, str]:
+    """Each address of this machine, and the name of its interface."""
+    import psutil
+
+    return {a.address.partition("%")[0]: name for name, found in psutil.net_if_addrs().items() for a in found}
+
+
+_routes_known: tuple[int, dict[str, str], tuple[windows_outputs.DefaultRoute, ...]] | None = None
+
+
+def _printed_routes() -> tuple[windows_outputs.DefaultRoute, ...]:
+    global _routes_known
+    now_ms, own = boottime_ms(), _own_addresses()
+    if _routes_known is None or _routes_known[1] != own or now_ms - _routes_known[0] > _REMEMBERED_MS:
+        _routes_known = (now_ms, own, windows_outputs.default_routes(_say("route", "print")))
+    return _routes_known[2]
+
+
+def _printed_route(family: Family) -> Route:
+    """The best default route of `route print`."""
+    route = next((route for route in _printed_routes() if route.family == family), None)
+    if route is None:
         return Route()
+    if family == "ipv4":
+        return Route(route.gateway, _own_addresses().get(route.interface, route.interface))
+    names = windows_outputs.interface_names(_say("netsh", "interface", "ipv6", "show", "interfaces"))
+    zone = f"%{route.interface}" if route.gateway and route.gateway.startswith("fe80:") else ""
+    return Route(route.gateway + zone if route.gateway else None, names.get(route.interface, route.interface))
+
+
+def default_route(family: Family, roots: Roots = HERE) -> Route:
+    """The gateway that is set or leased on a connected interface, else what `route print` shows."""
+    if family == "ipv6":
+        return _printed_route(family)
     for guid in _guids():
         for key in ("DefaultGateway", "DhcpDefaultGateway"):
             for gateway in _words(rf"{_TCPIP}\{guid}", key):
                 if interface_link(_name(guid)).carrier:
                     return Route(gateway, _name(guid))
-    return Route()
+    return _printed_route(family)
 
 
 def interfaces(roots: Roots = HERE) -> tuple[str, ...]:
@@ -128,8 +177,18 @@ def _prefix(netmask: str | None) -> int:
 
 
 def neighbour(address: str, roots: Roots = HERE) -> Neighbour | None:
-    """Raises ``PlatformUnsupported``: the ARP table is not read here yet."""
-    raise PlatformUnsupported("the neighbour table is not read on Windows")
+    """The ARP entry of an IPv4 address, or ``None``."""
+    return windows_outputs.neighbour(_say("arp", "-a", address), address)
+
+
+def adapters() -> tuple[windows_outputs.Adapter, ...]:
+    """Adapters as `ipconfig /all` has them; among other things it says where another machine has this one's address."""
+    return windows_outputs.adapters(_say("ipconfig", "/all"))
+
+
+def times_on(most_events: int = 200) -> tuple[windows_events.Stretch, ...]:
+    """When this PC was on and how each time ended, by the event log: with Fast Startup neither boot time nor count tell."""
+    return windows_events.stretches(windows_events.records(_say(*windows_events.command(most_events), timeout_s=20)))
 
 
 def resolvers(roots: Roots = HERE) -> Resolvers:
