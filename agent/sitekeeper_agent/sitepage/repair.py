@@ -19,9 +19,9 @@ _KEPT_MS = 3 * 86_400_000
 class Repair(Struct, frozen=True, kw_only=True):
     """The sample that carries the request, and the fate of it.
 
-    ``listed_before``: the tickets that were open before the county had it, ``None`` if they are not known. ``received``: a receipt
-    has shown that the county has stored it; ``received_ms``, by the server's clock, since when. ``numbers``: tickets first listed
-    then. ``over``: they are closed.
+    ``listed_before``: the tickets that were open before the county had it, ``None`` if they are not known. ``received``: a
+    receipt has shown that the county has stored it; ``received_ms``, by the server's clock, since when. ``numbers``: tickets
+    first listed then. ``over``: they are closed.
     """
 
     run: int

@@ -143,7 +143,7 @@ class Reception:
         with self._lock:
             left = self._repairs.spend(_steady_ms())
             if left is None:
-                return self.refusal(429, "too_often", visit)
+                return self.refusal(429, "asked_already", visit)
             self._repairs = left
             self._post(RepairAsked())
         return Answer(303, location=visit.address(asked=True, look=0))

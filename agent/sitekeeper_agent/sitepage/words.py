@@ -68,6 +68,7 @@ SAID: dict[str, Pair] = {
     "refused": ("没有做", "Not done"),
     "stale": ("这一页是旧的。请回去再点一次。", "That page was an old one. Please go back and press once more."),
     "too_often": ("点得太快了。请等一会儿再点。", "That was too often. Please wait a moment and press again."),
+    "asked_already": ("您已经报修过了，不用再点。", "You have asked already. There is no need to press again."),
     "foreign": ("这个请求不是从本页来的，没有执行。", "That request did not come from this page and was not carried out."),
     "not_found": ("没有这一页。", "There is no such page."),
     "open_tickets": ("本站还没办完的单号：{numbers}", "Open numbers of this site: {numbers}"),

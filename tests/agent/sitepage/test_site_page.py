@@ -229,8 +229,9 @@ def test_pressed_twice_before_it_began_it_is_one_look(shown: Page) -> None:
 
 
 def test_both_buttons_have_their_limits_and_say_so(board: Board, shown: Page) -> None:
-    repairs = [press(shown, "repair", lang="en").status for _ in range(4)]
-    assert repairs == [303, 303, 429, 429]
+    repairs = [press(shown, "repair", lang="en") for _ in range(4)]
+    assert [answer.status for answer in repairs] == [303, 303, 429, 429]
+    assert "You have asked already" in words_of(repairs[-1])
     checks = []
     for begun in range(10, 20):
         board.seen = well(begun=begun, done=begun)
