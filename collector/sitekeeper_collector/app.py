@@ -21,6 +21,7 @@ from sitekeeper_collector.ingest.pipeline import Ingest
 from sitekeeper_collector.ingest.transport import Transport, echo_topic
 from sitekeeper_collector.notify.postman import Postman
 from sitekeeper_collector.notify.smtp import Encryption, SmtpSettings
+from sitekeeper_collector.remote.post import Post
 from sitekeeper_collector.store import sight as stored_sight
 from sitekeeper_collector.store.engine import Store, open_store
 from sitekeeper_collector.store.errors import StoreUnavailable
@@ -81,7 +82,7 @@ def run(settings: Settings, stopping: threading.Event | None = None) -> int:
         transport = Transport(settings, secret, wall_ms=wall_ms, on_lost=sight.disconnected)
         stack.callback(transport.close)
         _log.info("the collector runs on %s", store.engine.url.render_as_string(hide_password=True))
-        _carry(settings, ingest, transport, sight, stopping)
+        _carry(settings, ingest, transport, sight, Post(store), stopping)
     _log.info("the collector has stopped")
     return 0
 
@@ -157,7 +158,9 @@ def _serve_console(
         print(console.welcome(), file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _carry(settings: Settings, ingest: Ingest, transport: Transport, sight: Sight, stopping: threading.Event) -> None:
+def _carry(
+    settings: Settings, ingest: Ingest, transport: Transport, sight: Sight, post: Post, stopping: threading.Event
+) -> None:
     topic = echo_topic(settings.broker.username)
     every_ms, looked_ms = round(settings.watch.interval_s * 1000), steady_ms()
     while not stopping.is_set():
@@ -168,6 +171,7 @@ def _carry(settings: Settings, ingest: Ingest, transport: Transport, sight: Sigh
             echo = sight.echo_due(steady_ms())
             if echo is not None:
                 transport.publish([Outbound(topic, echo)])
+            transport.publish(post.due(wall_ms()), qos=1)
         delivered = transport.batch(settings.batch.max_reports, settings.batch.max_wait_ms / 1000, _PATIENCE_S)
         if not delivered:
             continue

@@ -12,6 +12,7 @@ from sitekeeper_collector import (
     cli_broker,
     cli_classes,
     cli_ledger,
+    cli_remote,
     cli_run,
     cli_samples,
     cli_sites,
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"sitekeeper-collector {__version__}")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for module in (cli_run, cli_sites, cli_samples, cli_ledger, cli_store, cli_broker, cli_users, cli_classes):
+    for module in (cli_run, cli_sites, cli_samples, cli_ledger, cli_store, cli_broker, cli_users, cli_classes, cli_remote):
         module.add(commands)
     return whole
 

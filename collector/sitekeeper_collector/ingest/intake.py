@@ -22,7 +22,7 @@ from sitekeeper_collector.watch import noticing
 from sitekeeper_collector.watch.news import News, SiteNews
 from sitekeeper_collector.watch.noticing import Limits
 from sitekeeper_protocol import RELEASED_MS
-from sitekeeper_protocol.messages import Header, Presence, Status
+from sitekeeper_protocol.messages import Header, Presence, Result, Status
 from sitekeeper_protocol.opened import OpenedReport
 from sitekeeper_protocol.topics import Address
 
@@ -81,6 +81,7 @@ class Intake:
         self.refused: list[Quarantined] = []
         self.heard: dict[str, Heard] = {}
         self.counts: Counter[str] = Counter()
+        self.results: list[tuple[str, Result]] = []
 
     # --- messages ------------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from sitekeeper_collector.ingest.answers import Answer, Answers
 from sitekeeper_collector.ingest.changes import OnChange
 from sitekeeper_collector.ingest.intake import Intake
 from sitekeeper_collector.ingest.messages import Inbound, Outbound, Refusal
-from sitekeeper_collector.store import findings, held, quarantine, samples, sight, tallies
+from sitekeeper_collector.store import findings, held, quarantine, remote, samples, sight, tallies
 from sitekeeper_collector.store.engine import Store, current_epoch
 from sitekeeper_collector.store.errors import StoreUnavailable
 from sitekeeper_collector.store.working import Working
@@ -251,6 +251,7 @@ class Ingest:
             intake.refuse(address, message, content)
         else:
             intake.counts["results"] += 1
+            intake.results.append((address.site, content))
 
     def _write(self, connection: Connection, intake: Intake, now_ms: int) -> None:
         self._working.save(connection)
@@ -261,6 +262,7 @@ class Ingest:
             samples.place_again(connection, *learned)
         quarantine.add(connection, intake.refused, now_ms)
         findings.note(connection, intake.findings)
+        remote.book(connection, intake.results, now_ms)
         tallies.count(connection, intake.counts, now_ms)
 
     def _keep_sight(self, connection: Connection, beat: Beat | None) -> None:

@@ -438,3 +438,38 @@ blind = Table(
     Index(None, "from_ms"),
 )
 """Times in which the collector could not hear: silence in them proves nothing."""
+
+site_config = Table(
+    "site_config",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("settings", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("issued_ms", BigInteger, nullable=False),
+    Column("sent_ms", BigInteger),
+    Column("settled_ms", BigInteger),
+    Index(None, "state"),
+)
+"""Settings that a site is to use beside its own file; the highest revision counts. ``settings``: JSON, ``state``:
+``domain.remote.ConfigState``, ``reason``: the agent's."""
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("issued_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("sent_ms", BigInteger),
+    Column("state", Text, nullable=False),
+    Column("measured", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("finished_ms", BigInteger),
+    Index(None, "site", "issued_ms"),
+    Index(None, "state"),
+)
+"""Commands to sites (``domain.remote.CommandState``). ``arguments`` and ``measured``: JSON."""
