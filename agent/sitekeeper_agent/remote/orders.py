@@ -57,13 +57,15 @@ def judge(
         return Judgement(Act.REPEAT)
     if command.name not in GAP_MS:
         return _no(f"{command.name} is no command")
+    if command.expires_ms - command.issued_ms > LONGEST_MS:
+        return _no("it would live for more than a day")
     if server_ms is None:
         return _no("server time is not known here yet; send it again in a minute")
     if server_ms > command.expires_ms:
         return Judgement(
             Act.ANSWER, ResultState.EXPIRED, f"it was void {(server_ms - command.expires_ms) // _S} s before it came"
         )
-    if command.expires_ms - command.issued_ms > LONGEST_MS or command.expires_ms - server_ms > LONGEST_MS:
+    if command.expires_ms - server_ms > LONGEST_MS:
         return _no("it would live for more than a day")
     gap_ms = GAP_MS[command.name]
     since_ms = now_ms - last_ms.get(command.name, now_ms - gap_ms)

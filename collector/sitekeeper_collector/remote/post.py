@@ -57,7 +57,7 @@ class Post:
         if compare:
             self._compared_ms = now_ms
         wanted, asked = remote.unsettled(connection, applied=compare), remote.open_requests(connection)
-        sites = {item.site for item in (*wanted, *asked)}
+        sites = {config.site for config in wanted} | {request.site for request in asked}
         contacts = remote.contacts(connection, sites) if sites else {}
         configs = [
             (config, contact)
