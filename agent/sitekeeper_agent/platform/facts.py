@@ -66,3 +66,16 @@ class Resolvers(NamedTuple):
     upstream: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     by_hand: bool = False
+
+
+class Configured(NamedTuple):
+    """How an interface is set up. ``method`` is ``dhcp``, ``static`` or ``ppp``; what is handed out is left empty.
+
+    ``resolvers_by`` is ``hand`` or ``dhcp``, or empty where these files don't say.
+    """
+
+    method: str
+    addresses: tuple[str, ...] = ()
+    gateway: str = ""
+    resolvers: tuple[str, ...] = ()
+    resolvers_by: str = ""

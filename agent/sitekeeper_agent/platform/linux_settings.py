@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from sitekeeper_agent.platform.facts import HERE, Roots
+from sitekeeper_agent.platform.facts import HERE, Configured, Roots
 from sitekeeper_agent.platform.sysfiles import names, plain, read_number, read_text
 
 Ask = Callable[[Sequence[str]], str | None]
@@ -22,19 +22,6 @@ class Line(NamedTuple):
     section: str
     key: str
     value: str
-
-
-class Configured(NamedTuple):
-    """How an interface is set up. ``method`` is ``dhcp``, ``static`` or ``ppp``; what is handed out is left empty.
-
-    ``resolvers_by`` is ``hand`` or ``dhcp``, or empty where these files don't say.
-    """
-
-    method: str
-    addresses: tuple[str, ...] = ()
-    gateway: str = ""
-    resolvers: tuple[str, ...] = ()
-    resolvers_by: str = ""
 
 
 def configured(interface: str, roots: Roots, ask: Ask) -> Configured | None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from sitekeeper_agent.platform.facts import HERE, PlatformUnsupported, Roots
+from sitekeeper_agent.platform.facts import HERE, Configured, PlatformUnsupported, Roots
 
 
-def configured(interface: str, roots: Roots, ask: Callable[[Sequence[str]], str | None]) -> None:
+def configured(interface: str, roots: Roots, ask: Callable[[Sequence[str]], str | None]) -> Configured | None:
     """Raises ``PlatformUnsupported``."""
     raise PlatformUnsupported("network settings are not read on Windows")
 

@@ -2,6 +2,7 @@
 
 import os
 import select
+import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,8 +35,11 @@ def find(name: str) -> str | None:
 def ask(command: Sequence[str], *, deadline: float, most_bytes: int = 256 * 1024) -> Answer | None:
     """The program's answer on standard output; ``None`` if it can't start, is not done by ``deadline``, or says too much.
 
-    The program and what it started are then killed. ``deadline`` is an instant of ``time.monotonic()``.
+    The program and what it started are then killed. ``deadline`` is an instant of ``time.monotonic()``. Not on Windows, whose
+    pipes can't be waited for in this way; nothing is asked there.
     """
+    if sys.platform == "win32":
+        return None
     import signal
     import subprocess
 

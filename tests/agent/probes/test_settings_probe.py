@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from sitekeeper_agent.platform import Roots
-from sitekeeper_agent.platform.linux_settings import Configured, configured, interfaces_file, nmcli, proxies
+from sitekeeper_agent.platform.facts import Configured
+from sitekeeper_agent.platform.linux_settings import configured, interfaces_file, nmcli, proxies
 from sitekeeper_agent.probes import Context, parse_portal, settings
 from sitekeeper_agent.probes.settings import NetworkSettings, compare, from_facts, read, step, to_facts
 from sitekeeper_agent.spool import Limits, Spool
