@@ -44,12 +44,14 @@ SITES = tuple(
 )
 NAMES_FAIL, PORTAL_FAILS, SILENT, SWITCHED_OFF, NEVER = 1, 7, (3, 5, 8), (9,), (11,)
 LONG_AGO_MS = 3_600_000
+MAILS = _ROOT / "tests" / "collector" / "notify" / "golden"
+"""Mails as the templates make them; a test holds them to it."""
 PICTURES = (
     ("overview", "", 820),
     ("tickets", "tickets?state=all", 640),
     ("ticket", "tickets/{ticket}", 1180),
     ("decoder", "decoder?site=v003&code={code}", 860),
-    ("site", "sites/v002", 900),
+    ("site", "sites/v002", 1100),
 )
 SUSPECTED = 8
 NEIGHBOURS = tickets.Evidence(facts=(("access_node", "OLT-石桥-1"), ("neighbours_gone", "3/3")))
@@ -192,6 +194,9 @@ def shoot(browser: Browser, console: ConsoleServer, language: str, ticket: str) 
         browser.resize(1100, height)
         browser.open(console.address + path.format(ticket=ticket, code=code))
         browser.picture(OUT / f"{name}-{language}.png")
+    browser.resize(700, 1000)
+    browser.open((MAILS / f"line_down_opened.{language}.html").as_uri())
+    browser.picture(OUT / f"mail-{language}.png")
 
 
 def main() -> None:
