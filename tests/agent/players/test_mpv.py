@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,45 +16,10 @@ from sitekeeper_agent.probes.players.mpv import MAX_BYTES, Mpv
 from sitekeeper_agent.probes.players.source import HUNG_MS, monotonic_ms
 from sitekeeper_protocol.messages import PlaybackEvent
 from sitekeeper_protocol.vocabulary import Metric, PlayerState
+from support.mpv_process import mpv
 from support.stages import Stage, stage
 from support.wait import wait_until
 from support.watched import watched
-
-
-class Player:
-    """A running mpv."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        options = ("--no-config", "--vo=null", "--ao=null", "--idle=yes", "--really-quiet", f"--input-ipc-server={path}")
-        self.process = subprocess.Popen(["mpv", *options], stdin=subprocess.DEVNULL)
-        wait_until(self._listens, "mpv listens")
-
-    def _listens(self) -> bool:
-        with closing(socket.socket(socket.AF_UNIX)) as sock, suppress(OSError):
-            sock.connect(str(self.path))
-            return True
-        return False
-
-    def order(self, *command: str) -> None:
-        """What somebody at the player would do."""
-        with closing(socket.socket(socket.AF_UNIX)) as sock:
-            sock.settimeout(30)
-            sock.connect(str(self.path))
-            sock.sendall(json.dumps({"command": command, "request_id": 77}).encode() + b"\n")
-            said = b""
-            while b'"request_id":77' not in said:
-                said += sock.recv(4096)
-
-
-@contextmanager
-def mpv(path: Path) -> Iterator[Player]:
-    player = Player(path)
-    try:
-        yield player
-    finally:
-        player.process.kill()
-        player.process.wait(30)
 
 
 @pytest.fixture
@@ -301,4 +265,5 @@ def test_a_socket_that_is_not_there_or_not_allowed_or_no_socket_is_told_apart(pa
     with closing(socket.socket(socket.AF_UNIX)) as left_over:
         left_over.bind(str(path))
     assert [sight.state for sight in Mpv(str(path)).look()] == [PlayerState.ABSENT], "nobody listens there any more"
-    assert [sight.state for sight in Mpv(str(tmp_path / ("x" * 300))).look()] == [PlayerState.UNKNOWN]
+    with pytest.raises(OSError, match="too long"):
+        Mpv(str(tmp_path / ("x" * 300))).look()

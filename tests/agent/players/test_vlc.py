@@ -36,9 +36,9 @@ class Player:
     def __init__(self, home: Path, port: int) -> None:
         self.port = port
         options = ("-I", "http", "--http-host", "127.0.0.1", "--http-port", str(port), "--http-password", PASSWORD)
-        options += ("--vout", "dummy", "--aout", "dummy", "--no-interact", "-q")
+        quiet = ("--vout", "dummy", "--aout", "dummy", "--no-interact", "-q")
         self.process = subprocess.Popen(
-            ["vlc", *options],
+            ["vlc", *options, *quiet],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": str(home)},

@@ -161,7 +161,7 @@ class Mpv(Source):
     # --- the connection ------------------------------------------------------------------------------------------------
 
     def _begin(self, now_ms: int) -> Seen | None:
-        """Connect; what is seen where that does not succeed."""
+        """Connect; what is seen where that does not succeed. Raises ``OSError`` where that says nothing about the player."""
         self._reset()
         try:
             self._channel = open_channel(self._path)
@@ -170,9 +170,9 @@ class Mpv(Source):
             return self._lost()
         except (FileNotFoundError, ConnectionRefusedError):
             return Seen(now_ms, PlayerState.ABSENT)
-        except OSError:
-            # No permission, or something else than mpv stands at that place: nothing is known of the player.
-            return Seen(now_ms, PlayerState.UNKNOWN)
+        except BlockingIOError:
+            # Its queue of connections is full: it is there, and does not take them.
+            return self._silence.kept(now_ms, monotonic_ms())
         self._progress.reset(now_ms)
         return None
 
