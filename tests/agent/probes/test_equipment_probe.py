@@ -148,6 +148,35 @@ def test_the_root_of_this_machine_takes_data() -> None:
     assert told(equipment.probe(context(Roots())))["disk_readonly", "/"] == 0
 
 
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Path]:
+    """An ext4 volume of its own that goes read-only at its first error, as Debian's do."""
+    disk, folder = tmp_path / "disk", tmp_path / "volume"
+    disk.write_bytes(b"")
+    os.truncate(disk, 16 * 1048576)
+    folder.mkdir()
+    subprocess.run(["mkfs.ext4", "-q", "-F", disk], check=True, timeout=60)
+    subprocess.run(["mount", "-o", "loop,errors=remount-ro", disk, folder], check=True, timeout=60)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True, timeout=60)
+
+
+@pytest.mark.root
+def test_a_real_file_system_that_breaks_is_told_as_read_only_with_its_error(volume: Path) -> None:
+    at_volume = context(Roots())._replace(state_dir=str(volume / "state"))
+    mount = next(line for line in Path("/proc/self/mounts").read_text().splitlines() if str(volume) in line)
+    device = Path(mount.split()[0]).name
+    sound = told(equipment.probe(at_volume))
+    assert (sound["disk_readonly", str(volume)[:64]], sound["disk_io_errors", device]) == (0, 0)
+    Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("1")
+    with pytest.raises(OSError, match="Read-only"):
+        (volume / "film").write_bytes(b"x")
+    broken = told(equipment.probe(at_volume))
+    assert (broken["disk_readonly", str(volume)[:64]], broken["disk_io_errors", device]) == (1, 1)
+
+
 def test_what_nobody_expects_loads_nothing() -> None:
     code = (
         "import sys, time; from sitekeeper_agent.probes import Context, equipment, parse_portal;"
