@@ -9,14 +9,13 @@ from typing import Annotated, Any, Literal
 import yaml
 from msgspec import Meta, Struct
 
+from sitekeeper_agent.defaults import STATE_DIR
 from sitekeeper_agent.expectations import Expectations
 from sitekeeper_agent.playersettings import MAX_PLAYERS, Player, check_players
 from sitekeeper_agent.surroundings import Network
 from sitekeeper_protocol import topics
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.settings import SettingsError, read
-
-DEFAULT_STATE_DIR = "/var/lib/sitekeeper-agent"
 
 _Port = Annotated[int, Meta(ge=1, le=65535)]
 _Seconds = Annotated[int, Meta(ge=1, le=86400)]
@@ -85,7 +84,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     area: str
     broker: Broker
     portal: _LongText
-    state_dir: _LongText = DEFAULT_STATE_DIR
+    state_dir: _LongText = STATE_DIR
     language: Literal["zh", "en"] = "zh"
     phone: Annotated[str, Meta(max_length=40)] = ""
     anchors: Annotated[tuple[str, ...], Meta(max_length=8)] = ()

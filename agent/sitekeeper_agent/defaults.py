@@ -3,8 +3,7 @@
 import os
 import sys
 
-CONFIG_FILE = (
-    os.path.join(os.environ.get("PROGRAMDATA", r"C:\\ProgramData"), "Sitekeeper", "agent.yaml")  # noqa: PTH118 - no import
-    if sys.platform == "win32"
-    else "/etc/sitekeeper-agent/agent.yaml"
-)
+_DATA = os.environ.get("PROGRAMDATA", r"C:\ProgramData") + r"\Sitekeeper"
+
+CONFIG_FILE = rf"{_DATA}\agent.yaml" if sys.platform == "win32" else "/etc/sitekeeper-agent/agent.yaml"
+STATE_DIR = rf"{_DATA}\state" if sys.platform == "win32" else "/var/lib/sitekeeper-agent"

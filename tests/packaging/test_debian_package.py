@@ -1,9 +1,7 @@
 """The agent's Debian package: same sources, same bytes; installs, upgrades and purges; its unit is tight and really runs."""
 
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,40 +11,25 @@ import pytest
 from sitekeeper_protocol.messages import Presence
 from support.brokers import mosquitto
 from support.county import County, county_at
-from support.debian_root import ROOT, Booted, booted, inside, unpacked
+from support.debian_root import Booted, booted, inside, unpacked
+from support.packages import ROOT, build, copy_sources
 from support.wait import wait_until
 
 UNIT = ROOT / "packaging/debian/sitekeeper-agent.service"
 MOST_EXPOSURE = 2.5
 CAP_NET_RAW = 1 << 13
-SOURCES = ("agent", "protocol", "config", "docs", "packaging", "requirements", "LICENSE", "CHANGELOG.md")
+SCRIPT, AMD64 = "debian/build_deb.py", ("--architecture", "amd64")
 STATE, CONFIG, MODULES = "var/lib/sitekeeper-agent", "etc/sitekeeper-agent", "usr/lib/sitekeeper-agent"
-
-
-def build(sources: Path, out: Path, *options: str) -> Path:
-    """The package of ``sources``, made at a fixed moment."""
-    command = [sys.executable, "packaging/debian/build_deb.py", "--architecture", "amd64", "--out", str(out), *options]
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": "1790000000"}
-    done = subprocess.run(command, cwd=sources, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.split()[-1])
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy: whoever edits the sources meanwhile does not edit these."""
-    copy = tmp_path_factory.mktemp("sources")
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "pictures"))
-        else:
-            shutil.copyfile(ROOT / name, copy / name)
-    return copy
+    return copy_sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture(scope="module")
 def package(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(sources, tmp_path_factory.mktemp("first"))
+    return build(sources, SCRIPT, tmp_path_factory.mktemp("first"), *AMD64)
 
 
 @pytest.fixture
@@ -73,7 +56,7 @@ def test_the_unit_is_exposed_to_at_most_2_5(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_same_sources_give_the_same_bytes(sources: Path, package: Path, tmp_path: Path) -> None:
-    assert build(sources, tmp_path).read_bytes() == package.read_bytes()
+    assert build(sources, SCRIPT, tmp_path, *AMD64).read_bytes() == package.read_bytes()
 
 
 @pytest.mark.slow
@@ -110,7 +93,7 @@ def test_it_installs_upgrades_and_purges_without_a_line_and_without_systemd(
 ) -> None:
     before = state_of(system)
     shutil.copyfile(package, system / "root/first.deb")
-    shutil.copyfile(build(sources, tmp_path / "next", "--version", "0.1.0+next"), system / "root/next.deb")
+    shutil.copyfile(build(sources, SCRIPT, tmp_path / "next", *AMD64, "--version", "0.1.0+next"), system / "root/next.deb")
     said = succeed(system, "dpkg", "-i", "/root/first.deb")
     assert "not configured yet" in said and "尚未配置" in said
     assert succeed(system, "sitekeeper-agent", "--version").startswith("sitekeeper-agent 0.1.0")
@@ -119,10 +102,13 @@ def test_it_installs_upgrades_and_purges_without_a_line_and_without_systemd(
     assert owner == ["sitekeeper-agent:sitekeeper-agent", "755"]
     assert "nologin" in succeed(system, "getent", "passwd", "sitekeeper-agent")
     assert not any((system / CONFIG).iterdir()), "no sample that an unconfigured site would run with"
+    assert inside(system, "sitekeeper-agent", "doctor").returncode == 1
 
     (system / CONFIG / "agent.yaml").write_text(
         "site: '0417'\narea: lab\nbroker: {host: b.example}\nportal: http://p.example/\n"
     )
+    asked = inside(system, "sitekeeper-agent", "commission", "--help")
+    assert asked.returncode == 0, "as root it becomes the agent's user first"
     (system / STATE / "spool.db").write_bytes(b"samples")
     assert "not configured" not in succeed(system, "dpkg", "-i", "/root/next.deb")
     version = succeed(system, "dpkg-query", "-W", "-f", "${Status} ${Version}", "sitekeeper-agent")

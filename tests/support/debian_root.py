@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from support.packages import ROOT
 from support.wait import wait_until
 
-ROOT = Path(__file__).parents[2]
 SUITE = "bookworm"
 TARBALL = ROOT / "var/debootstrap" / f"{SUITE}-2.tar"
 """Raise the number when what is in it changes."""
