@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -160,6 +161,19 @@ def test_a_play_that_is_on_when_the_agent_starts_is_found(path: Path, film: Stag
     assert Metric.PLAYER_STARTUP_MS not in tv.sums
 
 
+@pytest.mark.slow
+@pytest.mark.processes
+def test_a_single_picture_does_not_stall(path: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    made = ("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=64x64", "-frames:v", "1", str(picture))
+    subprocess.run(made, check=True, timeout=60, stdin=subprocess.DEVNULL)
+    with mpv(path) as player, watched(Mpv(str(path))) as tv:
+        player.order("set", "image-display-duration", "inf")
+        player.order("loadfile", str(picture))
+        wait_until(lambda: (tv.look(), tv.sums.get(Metric.PLAYER_PLAY_S, 0))[1] >= 40, "four seconds of a picture")
+    assert tv.sums[Metric.PLAYER_STALLS] == 0
+
+
 # --- a socket that is not mpv's -----------------------------------------------------------------------------------------
 
 
@@ -258,6 +272,24 @@ def test_whatever_answers_costs_one_look_bounded_in_time_and_memory(path: Path, 
                 assert all(number is None or 0 <= number <= 2**50 for number in numbers)
                 assert len(sight.text) <= 200
         source.close()
+
+
+def test_what_is_played_is_never_asked_for(path: Path) -> None:
+    heard: list[bytes] = []
+
+    def listen(connection: socket.socket) -> None:
+        while part := connection.recv(65536):
+            heard.append(part)
+
+    with impostor(path, listen):
+        source = Mpv(str(path), answer_s=0.3)
+        source.look()
+        source.close()
+    orders = [json.loads(line)["command"] for line in b"".join(heard).splitlines()]
+    assert {order[0] for order in orders} == {"observe_property", "get_property"}
+    asked = {order[-1] for order in orders}
+    assert len(asked) == 10
+    assert not [name for name in asked if any(word in name for word in ("path", "file", "title", "metadata", "list", "name"))]
 
 
 def test_a_socket_that_is_not_there_or_not_allowed_or_no_socket_is_told_apart(path: Path, tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ MAX_BYTES = 256 * 1024
 _MAX_READS = 200
 _EARLY_S, _EARLY_RATIO = 5.0, 0.05
 _WATCHED = ("pause", "paused-for-cache", "idle-active", "eof-reached")
-_ASKED = (*_WATCHED, "time-pos", "duration", "demuxer-cache-duration", "cache-speed", "frame-drop-count")
+_STILL = "current-tracks/video/image"
+_ASKED = (*_WATCHED, _STILL, "time-pos", "duration", "demuxer-cache-duration", "cache-speed", "frame-drop-count")
+_FLAGS = {*_WATCHED, _STILL}
 _ENDS = {"eof": End.FINISHED, "stop": End.STOPPED, "quit": End.STOPPED, "error": End.ERROR, "unknown": End.UNKNOWN}
 
 
@@ -62,6 +64,8 @@ class _Known(NamedTuple):
     loading: bool = False
     """From the start of a title, or a seek, to the picture."""
     loaded: bool = False
+    still: bool = False
+    """A single picture, which does not move."""
     position_s: float | None = None
     length_s: float | None = None
     ahead_s: float | None = None
@@ -81,6 +85,7 @@ _FIELDS = {
     "paused-for-cache": "waiting",
     "idle-active": "idle",
     "eof-reached": "ended",
+    _STILL: "still",
     "time-pos": "position_s",
     "duration": "length_s",
     "demuxer-cache-duration": "ahead_s",
@@ -224,7 +229,7 @@ class Mpv(Source):
         field = _FIELDS.get(name)
         if field is None or isinstance(value, str):
             return
-        learnt: Any = value is True if name in _WATCHED else None if isinstance(value, bool) else value
+        learnt: Any = value is True if name in _FLAGS else None if isinstance(value, bool) else value
         self._known = self._known._replace(**{field: learnt})
 
     def _event(self, message: _Message, seen: list[Seen]) -> None:
@@ -284,7 +289,10 @@ class Mpv(Source):
         if self._told == PlayerState.UNKNOWN and not known.idle:
             # Found as it is: what began before this connection was told to others.
             self._known = known = known._replace(loaded=True, loading=known.loading or known.position_s is None)
-        if self._state() in (PlayerState.PLAYING, PlayerState.STALLED) and not known.waiting:
+        shows = self._state() in (PlayerState.PLAYING, PlayerState.STALLED)
+        if known.still:
+            self._progress.reset(now_ms)
+        elif shows and not known.waiting:
             at_ms = self._progress.judge((known.position_s or 0.0,), now_ms)
             if at_ms is None:
                 return
