@@ -76,7 +76,7 @@ _Happening = uplink.Event | sitepage.Asked | _Measured | _Stop | _Noticed | Fini
 
 def read_clocks() -> Now:
     """The machine's three clocks, read one after the other."""
-    return Now(platform.wall_ms(), platform.boottime_ms(), time.monotonic_ns() // 1_000_000)
+    return Now(platform.wall_ms(), platform.boottime_ms(), platform.awake_ms())
 
 
 def backoff_s(failures: int, chance: float) -> float:

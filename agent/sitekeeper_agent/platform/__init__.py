@@ -16,6 +16,7 @@ from sitekeeper_agent.platform.facts import (
 
 if sys.platform == "win32":
     from sitekeeper_agent.platform.windows import (
+        awake_ms,
         boot_id,
         boottime_ms,
         default_route,
@@ -33,6 +34,7 @@ if sys.platform == "win32":
     )
 else:
     from sitekeeper_agent.platform.linux import (
+        awake_ms,
         boot_id,
         boottime_ms,
         default_route,
@@ -59,6 +61,7 @@ __all__ = [
     "Resolvers",
     "Roots",
     "Route",
+    "awake_ms",
     "boot_id",
     "boottime_ms",
     "default_route",

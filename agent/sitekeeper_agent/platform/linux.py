@@ -51,6 +51,11 @@ def boottime_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
+def awake_ms() -> int:
+    """A steady clock that stands still in a suspend (CLOCK_MONOTONIC)."""
+    return time.monotonic_ns() // 1_000_000
+
+
 def wall_ms() -> int:
     """Unix time in ms by this machine's clock, right or wrong."""
     return time.time_ns() // 1_000_000

@@ -72,6 +72,13 @@ def boottime_ms() -> int:
     return int(tick())
 
 
+def awake_ms() -> int:
+    """A steady clock that stands still in a suspend (QueryUnbiasedInterruptTime); Python's monotonic clock goes on there."""
+    passed = ctypes.c_uint64()
+    ctypes.windll.kernel32.QueryUnbiasedInterruptTime(ctypes.byref(passed))
+    return passed.value // 10_000
+
+
 def wall_ms() -> int:
     """Unix time in ms by this machine's clock, right or wrong."""
     return time.time_ns() // 1_000_000
@@ -108,25 +115,28 @@ def _own_addresses() -> dict[str, str]:
     return {a.address.partition("%")[0]: name for name, found in psutil.net_if_addrs().items() for a in found}
 
 
-_routes_known: tuple[int, dict[str, str], tuple[windows_outputs.DefaultRoute, ...]] | None = None
+_known: dict[tuple[str, ...], tuple[int, dict[str, str], str]] = {}
 
 
-def _printed_routes() -> tuple[windows_outputs.DefaultRoute, ...]:
-    global _routes_known
+def _remembered(*command: str) -> str:
+    """What the program printed last, asked anew after five minutes and when this machine's addresses have changed."""
     now_ms, own = boottime_ms(), _own_addresses()
-    if _routes_known is None or _routes_known[1] != own or now_ms - _routes_known[0] > _REMEMBERED_MS:
-        _routes_known = (now_ms, own, windows_outputs.default_routes(_say("route", "print")))
-    return _routes_known[2]
+    asked_ms, addresses, text = _known.get(command, (0, {}, ""))
+    if command not in _known or addresses != own or now_ms - asked_ms > _REMEMBERED_MS:
+        text = _say(*command)
+        _known[command] = (now_ms, own, text)
+    return text
 
 
 def _printed_route(family: Family) -> Route:
     """The best default route of `route print`."""
-    route = next((route for route in _printed_routes() if route.family == family), None)
+    printed = windows_outputs.default_routes(_remembered("route", "print"))
+    route = next((route for route in printed if route.family == family), None)
     if route is None:
         return Route()
     if family == "ipv4":
         return Route(route.gateway, _own_addresses().get(route.interface, route.interface))
-    names = windows_outputs.interface_names(_say("netsh", "interface", "ipv6", "show", "interfaces"))
+    names = windows_outputs.interface_names(_remembered("netsh", "interface", "ipv6", "show", "interfaces"))
     zone = f"%{route.interface}" if route.gateway and route.gateway.startswith("fe80:") else ""
     return Route(route.gateway + zone if route.gateway else None, names.get(route.interface, route.interface))
 
@@ -151,11 +161,18 @@ def interfaces(roots: Roots = HERE) -> tuple[str, ...]:
 
 
 def interface_link(interface: str, roots: Roots = HERE) -> Link:
-    """Carrier and speed of an interface."""
+    """Carrier, speed and duplex of an interface, and the signal of a wireless one."""
     import psutil
 
     stats = psutil.net_if_stats().get(interface)
-    return Link() if stats is None else Link(stats.isup, stats.speed or None, False)
+    if stats is None:
+        return Link()
+    duplex = None if stats.duplex == psutil.NIC_DUPLEX_UNKNOWN else stats.duplex == psutil.NIC_DUPLEX_FULL
+    try:
+        signals = windows_outputs.wireless_signals(_remembered("netsh", "wlan", "show", "interfaces"))
+    except PlatformUnsupported:
+        signals = {}
+    return Link(stats.isup, stats.speed or None, interface in signals, duplex, signals.get(interface))
 
 
 def interface_macs(roots: Roots = HERE) -> tuple[str, ...]:
