@@ -118,7 +118,7 @@ def _node(value: Any) -> _Node:
         case float():
             return _Node("float", repr(value))
         case None:
-            return _Node("null", "")
+            return _Node("null", "null")
     return _Node("str", str(value))
 
 
