@@ -41,7 +41,7 @@ def living(lab: Rig, **settings: Any) -> tuple[Collector, Agent]:
 
 def states(collector: Collector) -> list[tuple[str, str]]:
     """State and reason of the site's settings, newest first."""
-    return collector.rows("SELECT state, reason FROM site_config WHERE site = ? ORDER BY revision DESC", SITE)  # type: ignore[return-value]
+    return collector.rows("SELECT state, reason FROM site_config WHERE site = ? ORDER BY revision DESC", SITE)
 
 
 def settled(collector: Collector, agent: Agent, state: str) -> str:

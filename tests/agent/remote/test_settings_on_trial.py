@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sitekeeper_agent.config import Broker, Remote, Settings
 from sitekeeper_agent.journal import Now
 from sitekeeper_agent.remote import shelf, trial
 from sitekeeper_agent.remote.keeper import Keeper
-from sitekeeper_agent.remote.trial import FILE_ALONE, MAX_STARTS, Kept, Offer
+from sitekeeper_agent.remote.trial import FILE_ALONE, MAX_STARTS, Kept, Offer, Outcome
 from sitekeeper_protocol.messages import RemoteConfig, ResultState
 
 BASE = Settings(
@@ -21,6 +22,13 @@ OFFERS = [Offer(at, {"phone": f"0851-{at}"}) for at in range(1, 5)]
 
 def offer(revision: int, **changes: object) -> RemoteConfig:
     return RemoteConfig(1, revision, 0, changes)  # type: ignore[arg-type]
+
+
+def news(keeper: Keeper) -> Outcome:
+    """What is to be told."""
+    told = keeper.news
+    assert told is not None
+    return told
 
 
 def at(seconds: float) -> Now:
@@ -94,12 +102,12 @@ def test_a_receipt_for_an_earlier_report_confirms_nothing(tmp_path: Path) -> Non
     keeper = Keeper(tmp_path, BASE)
     assert keeper.offer(offer(7, phone="1"), number=5)
     assert (keeper.revision, keeper.settings.phone) == (7, "1")
-    assert keeper.news is not None and keeper.news.state is ResultState.ACCEPTED
+    assert news(keeper).state is ResultState.ACCEPTED
     keeper.answered(5)
     assert keeper.due_ms(at(0)) == 60_000, "it is on trial still"
     keeper.answered(6)
     assert keeper.due_ms(at(0)) is None
-    assert keeper.news is not None and keeper.news.state is ResultState.DONE
+    assert news(keeper).state is ResultState.DONE
 
 
 def test_without_a_receipt_in_time_the_settings_before_come_back_and_it_is_told_until_it_is_heard(tmp_path: Path) -> None:
@@ -112,12 +120,11 @@ def test_without_a_receipt_in_time_the_settings_before_come_back_and_it_is_told_
     assert keeper.tick(at(160))
     assert (keeper.revision, keeper.settings.phone) == (1, "1")
     again = Keeper(tmp_path, BASE)
-    assert again.news is not None
-    assert (again.news.revision, again.news.state) == (2, ResultState.FAILED)
-    again.told(again.news)
+    assert (news(again).revision, news(again).state) == (2, ResultState.FAILED)
+    again.told(news(again))
     assert again.news is None and Keeper(tmp_path, BASE).news is None
     assert not again.offer(offer(2, phone="2"), number=0), "the same again is told again, not tried again"
-    assert again.news is not None and again.news.state is ResultState.FAILED
+    assert news(again).state is ResultState.FAILED
 
 
 def test_an_agent_that_dies_with_new_settings_again_and_again_starts_without_them(tmp_path: Path) -> None:
@@ -151,26 +158,21 @@ def test_a_disk_that_takes_nothing_refuses_new_settings(tmp_path: Path) -> None:
     (tmp_path / f"{shelf.FILE_NAME}.new").mkdir()
     assert not keeper.offer(offer(1, phone="1"), number=0)
     assert keeper.settings == BASE
-    assert keeper.news is not None and keeper.news.text.startswith("state_dir: the disk takes nothing")
+    assert news(keeper).text.startswith("state_dir: the disk takes nothing")
 
 
 def test_settings_that_no_longer_go_with_the_agents_file_are_told_and_left_out(tmp_path: Path) -> None:
     keeper = Keeper(tmp_path, BASE)
     keeper.offer(offer(1, report_interval_s=90), number=0)
     keeper.answered(1)
-    from msgspec.structs import replace
-
     slower = replace(BASE, sample_interval_s=120)
     again = Keeper(tmp_path, slower)
     assert again.settings == slower and again.revision == 0
-    assert again.news is not None
-    assert (again.news.state, again.news.text.partition(":")[0]) == (ResultState.REFUSED, "report_interval_s")
+    assert (news(again).state, news(again).text.partition(":")[0]) == (ResultState.REFUSED, "report_interval_s")
 
 
 def test_a_site_whose_file_says_so_takes_nothing_from_afar(tmp_path: Path) -> None:
-    from msgspec.structs import replace
-
     closed = replace(BASE, remote=Remote(enabled=False))
     keeper = Keeper(tmp_path, closed)
     assert not keeper.offer(offer(1, phone="1"), number=0)
-    assert keeper.settings == closed and keeper.news is not None and keeper.news.state is ResultState.REFUSED
+    assert keeper.settings == closed and news(keeper).state is ResultState.REFUSED
