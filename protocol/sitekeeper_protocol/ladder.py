@@ -228,14 +228,18 @@ def _portal_path(judged: Sequence[Reading], baseline: Baseline) -> str:
 
 def _slow(slow: Reading, ladder: tuple[Reading, ...]) -> Verdict:
     kind = Kind.LINE_DEGRADED if slow.rung == Rung.ISP else None
+    # Loss and latency of the line are only told of the catalogue's series of probes to several targets, confirmed without ICMP;
+    # what else is slow at the provider is one look. A gateway that nobody hears can't be told from the line.
+    series = slow.reason in (Reason.PACKET_LOSS, Reason.HIGH_LATENCY) and not any(
+        r.rung == Rung.GATEWAY and r.state in (State.SILENT, State.FAIL) for r in ladder
+    )
     return Verdict(
         state=State.DEGRADED,
         path=slow.path,
         rung=slow.rung,
         kind=kind,
         party=KINDS[kind].party if kind else None,
-        # One look is not the series of probes to several targets that the catalogue wants as proof.
-        grade=Grade.TO_VERIFY if kind else None,
+        grade=None if kind is None else Grade.PROVEN if series else Grade.TO_VERIFY,
         reason=slow.reason,
         evidence=ladder,
     )

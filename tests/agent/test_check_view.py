@@ -3,6 +3,7 @@
 import pytest
 
 from sitekeeper_agent.checkview import exit_code, render, table, width
+from sitekeeper_protocol import texts
 from sitekeeper_protocol.ladder import Baseline, Reading, Verdict, diagnose, judge
 from sitekeeper_protocol.texts import LANGUAGES, Lang
 from sitekeeper_protocol.vocabulary import Method, Reason, Rung, State
@@ -83,3 +84,12 @@ def test_what_could_steer_a_terminal_is_not_printed() -> None:
 def test_wide_characters_count_as_two_columns() -> None:
     assert (width("ab"), width("网线"), width("é"), width("（a）")) == (2, 4, 1, 5)
     assert table([("网", "b"), ("abc", "d")]) == ["网   b", "abc  d"]
+
+
+def test_a_probe_that_has_never_worked_here_says_what_it_really_met() -> None:
+    raw = [reading(Rung.LINK), reading(Rung.ISP, State.FAIL, Reason.TIMEOUT), reading(Rung.PORTAL, State.FAIL, Reason.REFUSED)]
+    shown = {lang: render(judge(raw, Baseline()), diagnose(raw, Baseline()), lang, raw) for lang in LANGUAGES}
+    assert texts.reason(Reason.REFUSED, "en") + "; " + texts.reason(Reason.NEVER_SUCCEEDED, "en") in shown["en"]
+    assert texts.reason(Reason.TIMEOUT, "zh") + "；" + texts.reason(Reason.NEVER_SUCCEEDED, "zh") in shown["zh"]
+    without = render(judge(raw, Baseline()), diagnose(raw, Baseline()), "en")
+    assert texts.reason(Reason.REFUSED, "en") not in without

@@ -138,7 +138,7 @@ def test_packets_lost_on_the_line_make_a_poor_line(home: Uplink) -> None:
     """A quarter lost beyond the modem: seen by a hundred echoes to two anchors, confirmed by connects; the router is clean."""
     home.drop(home.isp, "iifname port numgen random mod 100 < 25")
     found = home.look(looks=26)
-    assert found["verdict"][:3] == ["DEGRADED", "line_degraded", "telecom"]
+    assert found["verdict"][:4] == ["DEGRADED", "line_degraded", "telecom", "proven"]
     assert found["readings"]["ipv4/isp"][:2] == ["DEGRADED", "PACKET_LOSS"]
     assert found["values"]["120 ipv4/isp"] >= 100 and found["values"]["121 ipv4/isp"] >= 50
     assert found["values"]["121 ipv4/gateway"] == 0
