@@ -203,7 +203,11 @@ def _outcome(told: Told, visit: Visit) -> Html | None:
         steps = len(_steps_of(told, visit))
         name = "same_next" if visit.step < steps else "same_last" if steps > 1 else "same"
     good = told.outcome in ("worked", "still_well")
-    return element("p", words.of(words.OUTCOMES[name], visit.lang), id="outcome", class_="good" if good else "bad")
+    onward = None
+    if name == "same_next":
+        there = visit.address(step=visit.step + 1, look=0)
+        onward = element("a", words.said("next", visit.lang), href=there, class_="onward")
+    return element("p", onward, words.of(words.OUTCOMES[name], visit.lang), id="outcome", class_="good" if good else "bad")
 
 
 def _steps_of(told: Told, visit: Visit) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def test_the_buttons_work_with_and_without_scripts(board: Board, shown: Page, br
     board.seen = board.seen._replace(begun=10, done=10)
     wait_until(lambda: "Not yet. Please do the next step." in browser.text, "the page comes back by itself")
     assert texts.help_steps(Kind.LINK_DOWN, "en")[0] in browser.text
-    browser.click("a.turn")
+    browser.click("a.onward")
     wait_until(lambda: texts.help_steps(Kind.LINK_DOWN, "en")[1] in browser.text, "the next step")
     browser.click("button.check")
     wait_until(lambda: CheckAsked(11) in shown.asked, "the second look is asked for")
