@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sitekeeper_agent.probes.players.process import Process, Work
+from sitekeeper_agent.probes.players.log import Log, Reader
+from sitekeeper_agent.probes.players.process import Process, Standstill, Work
 from sitekeeper_agent.probes.players.programs import Programs, plain
 from sitekeeper_agent.probes.players.source import monotonic_ms
 from sitekeeper_protocol.messages import PlaybackEvent
@@ -101,17 +102,36 @@ def test_a_stopped_program_hangs_until_it_goes_on(tmp_path: Path) -> None:
         assert PlaybackEvent.FAILED not in [event.what for event in tv.events]
 
 
-def test_hanging_takes_both_a_state_in_which_nothing_goes_on_and_no_work() -> None:
-    made = quick()
-    stuck = Work(0, frozenset({1}), 5, 7, stuck=True)
-    assert not made._hangs(stuck, None)
-    assert not made._hangs(stuck._replace(at_ms=9_000), stuck)
-    assert made._hangs(stuck._replace(at_ms=10_000), stuck)
-    assert not made._hangs(stuck._replace(at_ms=20_000, cpu_ms=6), stuck), "it has worked"
-    assert not made._hangs(stuck._replace(at_ms=40_000, stuck=False), stuck._replace(cpu_ms=6))
+def test_a_standstill_lasts_as_long_as_nothing_at_all_changes() -> None:
+    still, work = Standstill(), Work(0, frozenset({1}), 5, 7, stuck=True)
+    changes = [
+        work,
+        work._replace(at_ms=9_000),
+        work._replace(at_ms=20_000),
+        work._replace(at_ms=30_000, cpu_ms=6),
+        work._replace(at_ms=40_000, cpu_ms=6),
+        work._replace(at_ms=50_000, cpu_ms=6, read_bytes=8),
+        work._replace(at_ms=60_000, cpu_ms=6, read_bytes=8, stuck=False),
+        work._replace(at_ms=70_000, cpu_ms=6, read_bytes=8, stuck=False, pids=frozenset({2})),
+    ]
+    assert [still.judge(one) for one in changes] == [0, 9_000, 20_000, 0, 10_000, 0, 0, 0]
 
 
 def test_a_process_that_may_not_be_looked_into_costs_its_own_values() -> None:
     made = Process(("no-such-player",), Programs())
     assert [sight.state for sight in made.look()] == [PlayerState.ABSENT]
     assert Programs().of([plain(psutil.Process().name())]), "this very process is found"
+
+
+@pytest.mark.processes
+@pytest.mark.slow
+def test_a_program_that_does_nothing_while_its_log_says_it_plays_hangs(tmp_path: Path) -> None:
+    log = tmp_path / "player.log"
+    log.write_text("play ok\n")
+    reader = Reader({"started": "play ok", "stopped": "play end"})
+    with running(tmp_path, BUSY) as process, watched(Log(log, reader, names=(NAME,), programs=Programs())) as tv:
+        tv.until(PlayerState.PLAYING)
+        os.kill(process.pid, signal.SIGSTOP)
+        tv.until_told(PlaybackEvent.FAILED, "hung", timeout_s=120)
+        os.kill(process.pid, signal.SIGCONT)
+        tv.until(PlayerState.PLAYING)

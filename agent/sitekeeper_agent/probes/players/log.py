@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sitekeeper_agent.platform import boottime_ms, wall_ms
 from sitekeeper_agent.probes.players.playback import End, Seen
+from sitekeeper_agent.probes.players.process import Standstill, measured
 from sitekeeper_agent.probes.players.programs import Programs, plain
 from sitekeeper_agent.probes.players.source import MAX_CODE, Source, monotonic_ms, scrubbed
 from sitekeeper_agent.probes.players.tail import Tail
@@ -25,6 +26,8 @@ _MEANINGS: Mapping[str, PlayerState] = {
 """What the player does after a line of that meaning; where a line fits several, the first counts."""
 _ON = (PlayerState.PLAYING, PlayerState.STALLED, PlayerState.PAUSED)
 _ASK_PROGRAMS_S = 10.0
+_STILL_MS = 20_000
+"""A program that plays uses the processor; one that has not for so long hangs, whatever its log said last."""
 
 
 class Line(NamedTuple):
@@ -64,7 +67,7 @@ class Reader:
 
 
 class Log(Source):
-    """A source on a log file. With ``names`` the player counts as gone when none of these programs runs."""
+    """A source on a log file. With ``names`` the player is gone when no such program runs, and hangs when they do nothing."""
 
     idle_s = 2.0
 
@@ -74,7 +77,7 @@ class Log(Source):
         self._tail, self._reader = Tail(path), reader
         self._names, self._programs, self._closing = frozenset(map(plain, names)), programs, closing
         self._state: PlayerState | None = None
-        self._runs = True
+        self._runs, self._still_ms, self._still = True, 0, Standstill()
         self._ask_at = 0.0
 
     def look(self) -> Sequence[Seen]:
@@ -93,6 +96,8 @@ class Log(Source):
             end = self._closing if self._state in (*_ON, PlayerState.STARTING) else None
             self._state = PlayerState.IDLE if self._state is not None else None
             return (*told, Seen(now_ms, PlayerState.ABSENT, end))
+        if self._state == PlayerState.PLAYING and self._still_ms >= _STILL_MS:
+            return (*told, Seen(now_ms, PlayerState.HUNG))
         return (*told, Seen(now_ms, PlayerState.UNKNOWN if self._state is None else self._state))
 
     def _found(self) -> PlayerState:
@@ -127,5 +132,6 @@ class Log(Source):
         """Whether one of the programs runs, as of a few seconds ago."""
         if self._names and time.monotonic() >= self._ask_at:
             self._ask_at = time.monotonic() + _ASK_PROGRAMS_S
-            self._runs = bool(self._programs.of(self._names))
+            work = measured(self._programs.of(self._names), monotonic_ms())
+            self._runs, self._still_ms = work is not None, self._still.judge(work) if work else 0
         return self._runs

@@ -25,6 +25,19 @@ class Work(NamedTuple):
     stuck: bool
 
 
+class Standstill:
+    """For how long processes have done nothing at all."""
+
+    def __init__(self) -> None:
+        self._first: Work | None = None
+
+    def judge(self, work: Work) -> int:
+        """Milliseconds in which neither the processes nor what they had done, nor whether they could go on, has changed."""
+        if self._first is None or self._first[1:] != work[1:]:
+            self._first = work
+        return work.at_ms - self._first.at_ms
+
+
 class Process(Source):
     """A source on process names. ``playing_percent`` of one core and more is playing; 0: what it does can't be told."""
 
@@ -36,8 +49,7 @@ class Process(Source):
         self._names, self._programs = frozenset(map(plain, names)), programs
         self._playing_percent, self._closing = playing_percent, closing
         self._last: Work | None = None
-        self._idle_ms: int | None = None
-        """Since when nothing has been done by processes that can't go on."""
+        self._still = Standstill()
         self._plays = False
         self._against = 0
         """Looks in a row that speak against ``_plays``."""
@@ -46,8 +58,6 @@ class Process(Source):
         """What the processes have done since the last look."""
         work = measured(self._programs.of(self._names), monotonic_ms())
         last, self._last = self._last, work
-        if work is None or last is None or not work.pids & last.pids:
-            self._idle_ms = None
         if work is None:
             return (self._gone(monotonic_ms()),)
         seen: list[Seen] = []
@@ -62,7 +72,7 @@ class Process(Source):
         return Seen(now_ms, PlayerState.ABSENT, self._closing if played else None)
 
     def _state(self, work: Work, last: Work | None) -> PlayerState:
-        if self._hangs(work, last):
+        if self._still.judge(work) >= HUNG_MS and work.stuck:
             self._plays = False
             return PlayerState.HUNG
         if not self._playing_percent:
@@ -70,13 +80,6 @@ class Process(Source):
         if last is not None and work.pids & last.pids:
             self._weigh(work, last)
         return PlayerState.PLAYING if self._plays else PlayerState.IDLE
-
-    def _hangs(self, work: Work, last: Work | None) -> bool:
-        still = last is not None and work[1:4] == last[1:4]
-        if not work.stuck or not still:
-            self._idle_ms = work.at_ms if work.stuck else None
-            return False
-        return self._idle_ms is not None and work.at_ms - self._idle_ms >= HUNG_MS
 
     def _weigh(self, work: Work, last: Work) -> None:
         """Change ``_plays`` once enough looks say so."""
