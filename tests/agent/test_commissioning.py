@@ -14,6 +14,7 @@ from sitekeeper_agent.learned import Learned
 from sitekeeper_agent.sampler import Look
 from sitekeeper_protocol.ladder import Baseline, Reading, Verdict
 from sitekeeper_protocol.vocabulary import Metric, Reason, Rung, State
+from support.brokers import mosquitto
 from support.ports import free_port
 from support.rig import Agent, Key, Rig, Taken, rig
 from support.wait import wait_until
@@ -108,6 +109,18 @@ def test_the_record_of_a_dark_time_shows_that_all_held_but_the_broker(lab: Rig) 
     assert (last[Metric.BROKER_CONNECTED, ""], last[Metric.BROKER_REASON, ""]) == (0, Reason.REFUSED)
     assert last[Metric.VERDICT_STATE, ""] == State.OK
     assert last[Metric.COMMISSIONED, ""] == 0
+
+
+@pytest.mark.broker
+@pytest.mark.processes
+def test_a_login_that_the_broker_refuses_is_named_in_the_record(tmp_path: Path) -> None:
+    with mosquitto(tmp_path / "broker", users={"another": "secret"}) as broker, rig(tmp_path, broker.port) as lab:
+        agent = lab.agent(SITE)
+        agent.start()
+        wait_until(
+            lambda: any(t.values.get((Metric.BROKER_REASON, "")) == Reason.LOGIN_REFUSED for t in held(agent).values()),
+            f"it is told\n{agent.log()}",
+        )
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def classify(portal: Portal, response: http.Response, context: Context) -> tuple
     status = response.head.status
     if status == 511:  # RFC 6585: network authentication required
         return State.FAIL, Reason.CAPTIVE_PAGE
-    if context.expected_text and context.expected_text.encode() in response.body:
+    if context.expected_text and _stands_in(context.expected_text, response.body):
         return State.OK, Reason.NONE
     if not portal.secure and is_captive(portal, redirect(portal, response.head), response.body, context.redirect_hosts):
         return State.FAIL, Reason.CAPTIVE_PAGE
@@ -111,3 +111,8 @@ def classify(portal: Portal, response: http.Response, context: Context) -> tuple
     if context.expected_text and status < 300:
         return State.FAIL, Reason.WRONG_CONTENT
     return State.OK, Reason.NONE
+
+
+def _stands_in(text: str, body: bytes) -> bool:
+    """Whether a page holds ``text``, in UTF-8 or, as many older portals are written, in GBK."""
+    return text.encode() in body or (not text.isascii() and text.encode("gbk", "ignore") in body)

@@ -238,6 +238,13 @@ def test_a_dead_resolver_leaves_the_portal_with_its_reason_within_the_deadline(t
     assert (reading.state, reading.reason) == (State.FAIL, Reason.TIMEOUT)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
+def test_the_text_of_the_portal_is_found_in_either_encoding(encoding: str) -> None:
+    page = answering("200 OK", "<title>远程教育平台</title>".encode(encoding))
+    assert visit(page, expected_text="远程教育").state == State.OK
+    assert visit(page, expected_text="网络缴费").reason is Reason.WRONG_CONTENT
+
+
 # --- TLS ---------------------------------------------------------------------------------------------------------------
 
 
