@@ -1,6 +1,7 @@
 """The closed list of settings that can be changed from afar, checked as the agent's own file is."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,11 @@ def test_each_key_of_the_list_can_be_changed() -> None:
     assert (whole.site, whole.state_dir, whole.broker.tls) == (BASE.site, BASE.state_dir, BASE.broker.tls)
 
 
+def whole_numbers(text: str) -> str:
+    """60 and 60.0 are the same number, of which a default and a converted value make different texts."""
+    return re.sub(r"(\d)\.0\b", r"\1", text)
+
+
 FLAT = ["phone", "portal", "report_interval_s", "sample_interval_s", "anchors", "media", "language", "data_budget_mb"]
 
 
@@ -117,11 +123,11 @@ def test_the_agents_file_and_the_county_are_held_to_the_same_rules(
     try:
         by_file: Settings | str = load(file)
     except SettingsError as err:
-        by_file = str(err).partition(":1: ")[2]
+        by_file = whole_numbers(str(err).partition(":1: ")[2])
     try:
         from_afar: Settings | str = changed(BASE, changes)
     except Fault as fault:
-        from_afar = str(fault)
+        from_afar = whole_numbers(str(fault))
     assert from_afar == by_file
 
 
