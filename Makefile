@@ -8,7 +8,7 @@ RUN := .venv/.run-stamp
 DEV := .venv/.dev-stamp
 TEST_PROGRAMS := mosquitto:mosquitto mosquitto_passwd:mosquitto mosquitto_pub:mosquitto-clients faketime:faketime \
 	dnsmasq:dnsmasq-base nft:nftables ip:iproute2 chromium:chromium chromedriver:chromium-driver \
-	debootstrap:debootstrap systemd-nspawn:systemd-container \
+	debootstrap:debootstrap systemd-nspawn:systemd-container setfacl:acl \
 	mpv:mpv vlc:vlc-bin vlc-plugins:vlc-plugin-base ffmpeg:ffmpeg
 
 PIN := --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11

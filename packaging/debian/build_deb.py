@@ -34,7 +34,7 @@ Maintainer: The Sitekeeper authors <sitekeeper@localhost>
 Installed-Size: {kib}
 Pre-Depends: init-system-helpers
 Depends: python3 (>= 3.11), python3 (<< 3.14), libc6 (>= 2.28), adduser, ca-certificates
-Suggests: iputils-ping, smartmontools
+Suggests: acl, iputils-ping, smartmontools
 Description: watches a distance-education site from its own PC
  Measures whether the line, the portal, the stream and the PC work, names the
  rung that fails and whose job it is, and reports over MQTT to the county.
@@ -78,6 +78,8 @@ def _fill(tree: Path, architecture: str) -> None:
     modules(tree / HOME, [f"{glibc}_{MACHINES[architecture]}" for glibc in _GLIBC])
     _put(tree / "usr/bin/sitekeeper-agent", WRAPPER)
     _copy(HERE / "sitekeeper-agent.service", tree / "usr/lib/systemd/system/sitekeeper-agent.service")
+    _copy(HERE / "tmpfiles.conf", tree / "usr/lib/tmpfiles.d/sitekeeper-agent.conf")
+    _copy(HERE / "mpv.lua", tree / "usr/share/sitekeeper-agent/mpv.lua")
     _copy(ROOT / "config/agent.yaml", tree / "usr/share/sitekeeper-agent/agent.yaml")
     (tree / "etc/sitekeeper-agent").mkdir(parents=True)
     doc = tree / "usr/share/doc/sitekeeper-agent"
