@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from sitekeeper_protocol.ladder import Baseline, Resolver
-from support.uplinks import ANCHORS, MODEM, PC, RESOLVER, ROUTER, Uplink, plug, uplink
+from support.uplinks import ANCHORS, MODEM, NAME, PC, PORTAL, RESOLVER, ROUTER, Uplink, plug, uplink
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -157,3 +157,26 @@ def test_echoes_that_are_dropped_on_purpose_make_no_poor_line(home: Uplink) -> N
     found = home.look(looks=24)
     assert found["values"]["121 ipv4/isp"] >= 50
     assert found["readings"]["ipv4/isp"][:2] == ["OK", "NONE"]
+
+
+def test_commissioning_finds_the_modem_the_usual_time_and_the_portals_address(home: Uplink) -> None:
+    code = f"""
+import json, msgspec
+from sitekeeper_agent.commissioning import Survey
+from sitekeeper_agent.platform import Roots
+from sitekeeper_agent.probes import Context, parse_portal
+from sitekeeper_agent.probes.runner import ProbeRunner
+context = Context(parse_portal("http://{NAME}/"), 0.0, anchors={ANCHORS!r}, roots=Roots(etc={str(home.etc)!r}))
+found = Survey(context, looks=4, pause_s=0).run(ProbeRunner(timeout_s=5), lambda: 1, lambda number: None)
+print(json.dumps({{
+    "network": found.network, "modems": found.learned.modems, "usual": found.learned.usual_rtt_ms,
+    "public": sorted(found.learned.public_names), "answers": found.answers,
+    "provable": sorted(f"{{path}}/{{rung.name.lower()}}" for path, rung in found.baseline.proven),
+}}))
+"""
+    found = home.python(code)
+    assert found["network"] == f"eth0>{ROUTER}"
+    assert found["modems"] == {"ipv4": MODEM} and found["usual"]["ipv4"] >= 0
+    assert found["answers"] == {"ipv4": [PORTAL]} and found["public"] == ["ipv4"]
+    rungs = ("address", "dns", "gateway", "isp", "link", "modem", "portal")
+    assert set(found["provable"]) == {f"ipv4/{rung}" for rung in rungs}
