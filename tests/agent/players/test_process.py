@@ -21,7 +21,8 @@ from sitekeeper_protocol.vocabulary import Metric, PlayerState
 from support.wait import wait_until
 from support.watched import watched
 
-NAME = "village-player"
+NAME = f"player{os.getpid()}"
+"""Of this run alone: others may be testing on the same machine."""
 BUSY = "while True: pass"
 IDLE = "import time; time.sleep(600)"
 
