@@ -30,12 +30,16 @@ _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 
 
 class Hop(NamedTuple):
-    """The router at that hop; ``address`` is "" where nobody told, for ``reason``."""
+    """The router at that hop; ``address`` is "" where nobody told, for ``reason``.
+
+    ``exceeded`` is false where it said "unreachable": a router whose own line is gone does so, but so may one before it.
+    """
 
     address: str = ""
     rtt_ms: float | None = None
     method: Method = Method.NONE
     reason: Reason = Reason.TIMEOUT
+    exceeded: bool = True
 
 
 def ask(destination: str, deadline: float, hops: int = HOPS) -> Hop:
@@ -63,9 +67,9 @@ def _by_error_queue(destination: str, deadline: float, hops: int) -> Hop:
                 begun = time.monotonic()
                 _send(sock, destination, _FIRST_PORT + at)
                 until = min(deadline, begun + _WAIT_S)
-                address = _first_teller(sock, six, until)
+                address, exceeded = _first_teller(sock, six, until)
                 if address:
-                    return Hop(address, (time.monotonic() - begun) * 1000, Method.HOP_LIMIT, Reason.NONE)
+                    return Hop(address, (time.monotonic() - begun) * 1000, Method.HOP_LIMIT, Reason.NONE, exceeded)
     except OSError as err:
         return Hop(method=Method.HOP_LIMIT, reason=reason_of(err))
     return Hop(method=Method.HOP_LIMIT)
@@ -85,33 +89,36 @@ def _send(sock: socket.socket, destination: str, port: int) -> None:
         return
 
 
-def _first_teller(sock: socket.socket, six: bool, until: float) -> str:
-    """The router that tells of the datagram's end, until ``until``; "" if nobody does."""
+def _first_teller(sock: socket.socket, six: bool, until: float) -> tuple[str, bool]:
+    """The router that tells of the datagram's end, until ``until`` ("" if nobody does), and whether its hops were used up."""
     poll = select.poll()
     poll.register(sock, 0)  # POLLERR needs no asking for
     while (left := left_s(until)) > 0:
         if not poll.poll(left * 1000):
-            return ""
+            break
         try:
             _, ancillary, _, _ = sock.recvmsg(512, 512, _MSG_ERRQUEUE)
         except OSError:
-            return ""
+            break
         for _, _, data in ancillary:
-            if address := teller(data, six):
-                return address
-    return ""
+            address, exceeded = teller(data, six)
+            if address:
+                return address, exceeded
+    return "", True
 
 
-def teller(data: bytes, six: bool) -> str:
-    """Who sent the ICMP error of a ``sock_extended_err``; "" if it does not say "time exceeded"."""
+def teller(data: bytes, six: bool) -> tuple[str, bool]:
+    """Who sent the ICMP error of a ``sock_extended_err`` ("": nobody whose word counts), and if it says "time exceeded"."""
     if len(data) < _EXTENDED_ERROR.size + (24 if six else 8):
-        return ""
+        return "", True
     _, origin, kind, _, _, _, _ = _EXTENDED_ERROR.unpack_from(data)
-    # Time exceeded (RFC 792, RFC 4443). "Unreachable" may come from the first hop, when the line behind it is gone.
-    if (origin, kind) not in ((_ORIGIN_ICMP, 11), (_ORIGIN_ICMP6, 3)):
-        return ""
+    # Time exceeded and unreachable, RFC 792 and RFC 4443.
+    exceeded = (origin, kind) in ((_ORIGIN_ICMP, 11), (_ORIGIN_ICMP6, 3))
+    if not exceeded and (origin, kind) not in ((_ORIGIN_ICMP, 3), (_ORIGIN_ICMP6, 1)):
+        return "", True
     offender = data[_EXTENDED_ERROR.size :]
-    return socket.inet_ntop(socket.AF_INET6, offender[8:24]) if six else socket.inet_ntoa(offender[4:8])
+    address = socket.inet_ntop(socket.AF_INET6, offender[8:24]) if six else socket.inet_ntoa(offender[4:8])
+    return address, exceeded
 
 
 def _by_ping(destination: str, deadline: float, hops: int) -> Hop:

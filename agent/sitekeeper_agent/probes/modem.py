@@ -43,7 +43,7 @@ def _path(path: Family, context: Context, deadline: float) -> tuple[Reading, Hop
     destination = beyond(path, context)
     # With half of the time, so that the others have theirs.
     found = hop.ask(destination, deadline - left_s(deadline) / 2) if destination else Hop()
-    if found.address == route.gateway:
+    if found.address == route.gateway or not (found.exceeded or found.address == known):
         found = Hop()
     if not known:
         return (_reading(path, found) if is_modem(found.address) else _silent(path, Reason.NOT_CONFIGURED)), found

@@ -63,6 +63,17 @@ def test_a_modem_that_tells_of_no_hop_but_answers_itself_is_found_by_echo(home: 
     assert home.look(well)["readings"]["ipv4/modem"][2] in ("RAW_SOCKET", "PING_SOCKET")
 
 
+def test_a_modem_whose_own_dial_in_has_failed_is_alive(home: Uplink) -> None:
+    """It has no way out any more, says so of every datagram, and answers nothing else: the line is down, not the modem."""
+    well = home.look(looks=3)
+    home.drop(home.modem, "icmp type echo-request")
+    home.drop(home.modem, f"ip daddr {MODEM} tcp dport 1-65535")
+    home.on(home.modem, "ip", "route", "del", "default")
+    found = home.look(well)
+    assert found["readings"]["ipv4/modem"] == ["OK", "NONE", "HOP_LIMIT", MODEM]
+    assert found["verdict"][:4] == ["FAIL", "line_down", "telecom", "proven"]
+
+
 def test_a_second_hop_of_the_provider_is_no_modem(home: Uplink) -> None:
     """One box at the site, or one that only passes frames on: what stands behind the router is the provider's."""
     home.on(home.modem, "ip", "address", "add", "100.64.0.1/24", "dev", "lan")
@@ -83,7 +94,7 @@ def test_the_second_hop_is_found_without_any_privilege(home: Uplink) -> None:
         "import json, time; from sitekeeper_agent.probes import hop;"
         f"print(json.dumps(hop.ask({ANCHORS[0]!r}, time.monotonic() + 5)))"
     )
-    address, rtt_ms, _, _ = home.python(code, "setpriv", "--inh-caps=-all", "--bounding-set=-all", "--clear-groups")
+    address, rtt_ms, *_ = home.python(code, "setpriv", "--inh-caps=-all", "--bounding-set=-all", "--clear-groups")
     assert address == MODEM and rtt_ms > 0
 
 
