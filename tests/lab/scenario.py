@@ -1,0 +1,74 @@
+"""A scenario as data: who takes part, what is done when, and what is true. ``scenarios/NAME.yaml`` holds one each.
+
+Words of a truth are written as one would say them: ``line_down telecom proven`` is a verdict, ``a line_suspected telecom inferred
+open`` a ticket of site a.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from lab.network import SITES
+
+FOLDER = Path(__file__).with_name("scenarios")
+
+
+class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Once all of ``when`` holds, and ``after_s`` more, ``do``. ``breaks`` and ``mends`` name sites whose truth changes with it."""
+
+    when: dict[str, Any] = {}
+    after_s: float = 0
+    do: list[str] = []
+    breaks: list[str] = []
+    mends: list[str] = []
+
+
+class Truth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person who knows all would have said.
+
+    ``said``: the faults that each site names, one after the other. ``meanwhile``: kinds that may pass before, while the evidence
+    for the right one is still coming in. ``opening``: the tickets when they were first waited for; ``after``: in the end.
+    ``ledger``: what the picture calls the time from break to mend. ``within_s``: the error that the times may have.
+    """
+
+    said: dict[str, list[str]] = {}
+    meanwhile: list[str] = []
+    opening: list[str] = []
+    after: list[str] = []
+    mails: int = 0
+    ledger: dict[str, str] = {}
+    within_s: float = 6
+
+
+class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``centre``: a collector and a mail server take part, and all begins anew. ``quick``: belongs to ``make test``.
+
+    ``alone``: agents that share nothing with scenarios before. ``lesson``: a class that goes on for so many minutes. ``tmpfs``:
+    sites whose state lies on a small file system of its own. ``rules``: seconds in the place of the lab's, by kind.
+    """
+
+    title: str
+    steps: list[Step]
+    truth: Truth
+    sites: tuple[str, ...] = SITES
+    centre: bool = False
+    alone: bool = False
+    quick: bool = False
+    lesson: int = 0
+    tmpfs: list[str] = []
+    rules: dict[str, Any] = {}
+    silence: dict[str, int] = {}
+    settings: dict[str, Any] = {}
+    name: str = ""
+
+
+def load(name: str) -> Scenario:
+    """Read one. Raises ``msgspec.ValidationError`` with the place of a mistake."""
+    found = msgspec.yaml.decode((FOLDER / f"{name}.yaml").read_bytes(), type=Scenario)
+    return msgspec.structs.replace(found, name=name)
+
+
+def names() -> list[str]:
+    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
