@@ -330,6 +330,7 @@ class Agent:
         before, settings = self._settings, self._afar.keeper.settings
         self._settings = settings
         self._sampler.follow(settings)
+        self._status.follow(settings)
         for follow in self.followers:
             follow(settings)
         self._courier.pace(
@@ -337,7 +338,6 @@ class Agent:
         )
         self._sample_ms = now.boottime_ms
         if settings.broker != before.broker:
-            self._status.moved(settings)
             self._failures, self._connect_ms = 0, now.boottime_ms
             self._move(now)
 
@@ -418,6 +418,8 @@ class Agent:
             self._standing = self._standing.judged(measured.look.verdict, sample.boottime_ms)
         self._desk.look_ended(measured.look, sample.boottime_ms)
         self._afar.looked(measured.look, measured.error, now)
+        busy = self._courier.catching_up or not self._up
+        self._afar.commands.keep(self._settings, self._sampler.context, now, self._server_ms(now), busy=busy)
         self._keep(sample)
 
     def _ask_for_repair(self) -> None:

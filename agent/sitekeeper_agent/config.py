@@ -4,9 +4,8 @@ import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import yaml
 from msgspec import Meta, Struct
 
 from sitekeeper_agent.defaults import STATE_DIR
@@ -16,6 +15,9 @@ from sitekeeper_agent.surroundings import Network
 from sitekeeper_protocol import topics
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.settings import SettingsError, read
+
+if TYPE_CHECKING:
+    import yaml
 
 _Port = Annotated[int, Meta(ge=1, le=65535)]
 _Seconds = Annotated[int, Meta(ge=1, le=86400)]
@@ -101,6 +103,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     backlog: Pacing = Pacing()
     site_page: SitePage = SitePage()
     speed_test: Annotated[str, Meta(max_length=2000)] = ""
+    speed_test_interval_s: Annotated[int, Meta(ge=0, le=31 * 86400)] = 0
     data_budget_mb: Annotated[int, Meta(ge=0, le=10_000)] = 20
     remote: Remote = Remote()
 
@@ -133,7 +136,9 @@ def load(path: Path) -> Settings:
     return settings
 
 
-def _compose(text: str, file: str) -> yaml.Node | None:
+def _compose(text: str, file: str) -> "yaml.Node | None":
+    import yaml  # not in the daemon: see ``handover``
+
     try:
         # Not the C parser, which overflows the stack on deep nesting, where this one raises RecursionError
         root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)

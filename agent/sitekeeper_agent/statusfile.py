@@ -23,14 +23,17 @@ class StatusFile:
             "site": settings.site,
             "run": f"{run:016x}",
             "boot": f"{boot:016x}",
-            "broker": f"{settings.broker.host}:{settings.broker.port}",
             "receipt_wall_ms": None,
             "tickets": [],
         }
+        self.follow(settings)
 
-    def moved(self, settings: Settings) -> None:
-        """Reports go to another broker."""
-        self._known["broker"] = f"{settings.broker.host}:{settings.broker.port}"
+    def follow(self, settings: Settings) -> None:
+        """The settings in use are these now."""
+        self._known |= {
+            "broker": f"{settings.broker.host}:{settings.broker.port}",
+            "sample_interval_s": settings.sample_interval_s,
+        }
 
     def receipted(self, receipt: Receipt, wall_ms: int) -> None:
         """Remember the newest receipt."""
@@ -76,7 +79,9 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 def running(told: dict[str, Any], settings: Settings, wall_ms: int) -> bool:
     """Whether the agent that wrote ``told`` can still be alive at ``wall_ms``."""
-    return (wall_ms - int(told["wall_ms"])) / 1000 < 3 * settings.sample_interval_s + 60
+    # The county may have changed the interval of the agent that runs, which the file does not show.
+    interval_s = float(told.get("sample_interval_s", settings.sample_interval_s))
+    return (wall_ms - int(told["wall_ms"])) / 1000 < 3 * interval_s + 60
 
 
 def fault(told: dict[str, Any], *, boot: int, boottime_ms: int) -> Fault | None:

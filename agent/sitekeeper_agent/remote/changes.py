@@ -42,6 +42,7 @@ CHANGEABLE: tuple[str, ...] = (
     "sample_interval_s",
     "smart_interval_s",
     "speed_test",
+    "speed_test_interval_s",
 )
 """Keys of the agent's file, with dots where they are nested. ``expected.usb`` is a list of texts such as ``046d:0825 camera``,
 ``expected.lan`` one of ``192.168.1.60 projector`` or ``192.168.1.61:554 recorder`` (IPv6 with a port: in brackets)."""

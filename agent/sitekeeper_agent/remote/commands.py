@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from sitekeeper_agent.remote.tasks import Done, Task
 
 _SEEN, _MOST_SEEN = "commands", 32
+_MEASURED = "speed_test_ms"
+_UNASKED = ""
+"""The id of what nobody has asked for, and nobody is told of: its rate goes with a sample."""
+SPREAD_MS = 1_800_000
+"""After a start, sites measure spread over this time: all PCs of a county are switched on for the same class."""
 _PLAYING = (Metric.PLAYING.value, "")
 _decode_seen = msgspec.msgpack.Decoder(list[str]).decode
 
@@ -52,6 +58,7 @@ class Commands:
         self._tasks: queue.SimpleQueue[Task] | None = None
         self._playing = False
         self._kbps: float | None = None
+        self._began_ms: int | None = None
 
     # --- what comes in ---------------------------------------------------------------------------------------------------
 
@@ -96,6 +103,9 @@ class Commands:
         if command.name is CommandName.PROBE_NOW:
             self._looks[command.id] = False
             return
+        self._start(command, settings, context, most_bytes)
+
+    def _start(self, command: Command, settings: Settings, context: Context, most_bytes: int) -> None:
         from sitekeeper_agent.remote.tasks import Task
 
         task = Task(command, settings, context, most_bytes, lambda: self._playing, self._log_lines)
@@ -127,10 +137,27 @@ class Commands:
             return f"data_budget_mb: {settings.data_budget_mb} MB are used up for today", 0
         # Set aside before it is spent: a power cut in the middle must not make it free.
         self._spool.set_meta(budget.KEY, known.plus(most).stored())
+        self._spool.set_number(_MEASURED, _wall(now, server_ms))
         return "", most
 
+    def keep(self, settings: Settings, context: Context, now: Now, server_ms: int | None, *, busy: bool) -> None:
+        """Measure the speed unasked, if it is time to; ``busy``: the agent itself uses the line."""
+        if self._began_ms is None:
+            self._began_ms = now.boottime_ms
+        if not (settings.speed_test and settings.speed_test_interval_s) or busy or self._running:
+            return
+        since_ms = _wall(now, server_ms) - self._spool.number(_MEASURED)
+        waits = now.boottime_ms - self._began_ms < crc32(settings.site.encode()) % SPREAD_MS
+        if waits or 0 <= since_ms < settings.speed_test_interval_s * 1000:
+            return
+        refusal, most_bytes = self._measurable(settings, now, server_ms)
+        if refusal:
+            return
+        self._running[_UNASKED] = most_bytes
+        self._start(Command(WIRE_VERSION, _UNASKED, CommandName.SPEED_TEST, 0, 0), settings, context, most_bytes)
+
     def _budget(self, now: Now, server_ms: int | None) -> budget.Budget:
-        return budget.restored(self._spool.meta(budget.KEY)).on(now.wall_ms if server_ms is None else server_ms)
+        return budget.restored(self._spool.meta(budget.KEY)).on(_wall(now, server_ms))
 
     def values(self, settings: Settings, now: Now, server_ms: int | None) -> dict[SeriesKey, int]:
         """What the next sample carries; each rate is given once."""
@@ -182,6 +209,8 @@ class Commands:
             self._spool.set_meta(budget.KEY, spent.stored())
             values["budget_left_bytes"] = spent.left_bytes(settings.data_budget_mb)
             self._kbps = done.kbps
+        if command.id == _UNASKED:
+            return
         self._tell(command, done.state, now, values=values, text=done.text)
 
     def _tell(
@@ -213,6 +242,11 @@ class Commands:
         """The broker has it."""
         if self._untold.get(result.id) == result:
             del self._untold[result.id]
+
+
+def _wall(now: Now, server_ms: int | None) -> int:
+    """Unix time, by the server where it is known."""
+    return now.wall_ms if server_ms is None else server_ms
 
 
 def _seen(value: bytes | None) -> list[str]:

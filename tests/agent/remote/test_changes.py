@@ -82,6 +82,7 @@ def test_each_key_of_the_list_can_be_changed() -> None:
         "sample_interval_s": 30,
         "smart_interval_s": 0,
         "speed_test": "http://q.example/big",
+        "speed_test_interval_s": 7200,
     }
     assert tuple(values) == CHANGEABLE
     for key, value in values.items():

@@ -249,6 +249,37 @@ def test_a_download_stops_when_something_begins_to_play(desk: Callable[..., Desk
     assert found.stopped and found.taken_bytes < 100_000 and found.kbps is None
 
 
+def test_unasked_it_is_measured_at_its_interval_when_nothing_is_in_the_way(desk: Callable[..., Desk]) -> None:
+    with serve(answering("200 OK", b"x" * 9_000_000)) as port:
+        one = desk(speed_test=f"http://127.0.0.1:{port}/big", speed_test_interval_s=3600, data_budget_mb=5)
+
+        def keep(*, busy: bool = False) -> bool:
+            """Whether it is measured now."""
+            before = one.left()
+            one.commands.keep(one.settings, one.context, one.now, one.server_ms, busy=busy)
+            if one.left() == before:
+                return False
+            one.commands.finished(one.finished.get(timeout=60), one.settings, one.now, one.server_ms)
+            return True
+
+        assert not keep(), "not at the very start, with all others"
+        one.seconds += 1800
+        assert not keep(busy=True)
+        assert keep() and one.commands.untold() == [], "nobody has asked, so nobody is told"
+        assert (Metric.DOWNLOAD_KBPS.value, "") in one.commands.values(one.settings, one.now, one.server_ms)
+        one.seconds += 3599
+        assert not keep()
+        one.restart()
+        assert not keep()
+        one.seconds += 1800
+        one.commands.played({(Metric.PLAYING.value, ""): 1})
+        assert not keep()
+        one.commands.played({(Metric.PLAYING.value, ""): 0})
+        assert keep(), "as much as the day has left"
+        one.seconds += 7200
+        assert not keep(), "nothing is left"
+
+
 def test_playback_is_tried_in_full_and_an_unknown_stream_is_refused(desk: Callable[..., Desk]) -> None:
     with serve(answering("200 OK", b"G" * 100_000, "Content-Type: video/mp2t")) as port:
         one = desk(media=(f"http://127.0.0.1:{port}/film.ts?key=secret",))
