@@ -1,13 +1,13 @@
 """The command line. Imports wait until a command needs them, so that --version and mistakes are answered at once."""
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sitekeeper_agent import __version__
+from sitekeeper_agent import __version__, handover
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping
 
     from sitekeeper_agent.commissioning import Commission
@@ -26,11 +26,14 @@ _EXITS = """exit codes
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; its exit code."""
-    options = _parser().parse_args(arguments)
-    from sitekeeper_agent.config import load
     from sitekeeper_protocol.settings import SettingsError
 
     try:
+        if arguments is None and (handed := handover.take()) is not None:
+            return _stay(handed)
+        options = _parser().parse_args(arguments)
+        from sitekeeper_agent.config import load
+
         if options.before_settings:
             return int(options.act(options))
         settings = load(options.config)
@@ -40,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_USAGE
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> "argparse.ArgumentParser":
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="sitekeeper-agent",
         description="Watches a distance-education site from its own PC and reports to the county.",
@@ -78,14 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_config(command: argparse.ArgumentParser) -> None:
+def _add_config(command: "argparse.ArgumentParser") -> None:
     from sitekeeper_agent.defaults import CONFIG_FILE
 
     text = f"the agent's YAML file (default: {CONFIG_FILE})"
     command.add_argument("--config", type=Path, default=Path(CONFIG_FILE), metavar="FILE", help=text)
 
 
-def _doctor(options: argparse.Namespace) -> int:
+def _doctor(options: "argparse.Namespace") -> int:
     from sitekeeper_agent import doctor
 
     language, findings = doctor.examine(options.config)
@@ -99,7 +104,7 @@ def _doctor(options: argparse.Namespace) -> int:
     return doctor.exit_code(findings)
 
 
-def _service(options: argparse.Namespace) -> int:
+def _service(options: "argparse.Namespace") -> int:
     from sitekeeper_agent import service
     from sitekeeper_agent.config import load
 
@@ -121,7 +126,12 @@ def _service(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(settings: "Settings", _options: argparse.Namespace) -> int:
+def _run(settings: "Settings", _options: "argparse.Namespace") -> int:
+    handover.leave(settings)
+    return _stay(settings)
+
+
+def _stay(settings: "Settings") -> int:
     import logging
 
     from sitekeeper_agent import app
@@ -136,7 +146,7 @@ def _run(settings: "Settings", _options: argparse.Namespace) -> int:
         return EXIT_TROUBLE
 
 
-def _check(settings: "Settings", options: argparse.Namespace) -> int:
+def _check(settings: "Settings", options: "argparse.Namespace") -> int:
     from sitekeeper_agent import checkview, commissioning, learned, platform
     from sitekeeper_agent.journal import Now
     from sitekeeper_agent.probes import network_identity, resolver
@@ -189,7 +199,7 @@ def _fault_of_check(settings: "Settings", verdict: "Verdict") -> "Fault | None":
     return Fault(verdict.kind, verdict.rung, None, (), connected=bool(told["connected"]))
 
 
-def _commission(settings: "Settings", options: argparse.Namespace) -> int:
+def _commission(settings: "Settings", options: "argparse.Namespace") -> int:
     from contextlib import ExitStack
 
     from sitekeeper_agent import app, commissioning
@@ -266,7 +276,7 @@ def _kept(state: Path) -> dict[str, bytes]:
     return {str(key): bytes(value) for key, value in rows}
 
 
-def _status(settings: "Settings", options: argparse.Namespace) -> int:
+def _status(settings: "Settings", options: "argparse.Namespace") -> int:
     from sitekeeper_agent import commissioning, platform, standing, statusfile
 
     told = statusfile.read(Path(settings.state_dir))
