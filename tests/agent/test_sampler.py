@@ -108,3 +108,17 @@ def test_every_sample_says_how_the_broker_stands(spool: Spool) -> None:
     taking.told(Link(connected=True))
     values = finish(taking).values
     assert values[Metric.BROKER_CONNECTED, ""] == 1 and (Metric.BROKER_REASON, "") not in values
+
+
+@pytest.mark.parametrize(
+    ("before", "busy"),
+    [
+        ({}, False),
+        ({"moved": 0, "moved_ms": 0}, True),
+        ({"moved": 1_000_000, "moved_ms": 0}, False),
+        ({"moved": 0, "moved_ms": 60_000}, False),
+        ({"moved": 10**15, "moved_ms": 0}, False),
+    ],
+)
+def test_a_pc_that_downloads_judges_no_line(before: dict[str, int], busy: bool) -> None:
+    assert isp.is_busy(before, {"moved": 1_920_000, "moved_ms": 60_000}) == busy

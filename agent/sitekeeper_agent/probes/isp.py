@@ -1,6 +1,7 @@
 """The provider's rung: do the anchors answer that are provable from this site, and how well over the last half hour?"""
 
 import time
+from collections.abc import Mapping
 
 from sitekeeper_agent.platform import Family, default_route
 from sitekeeper_agent.probes import icmp, tcp, window
@@ -13,6 +14,8 @@ from sitekeeper_protocol.vocabulary import Method, Metric, Reason, Rung, State, 
 
 _ECHOES = 4
 _CONNECTS = 2
+BUSY_BYTES_S = 32_000
+"""256 kbit/s over the whole time between two samples: a download, a video, no page or two."""
 _CONNECT_S = 1.5
 """Longer than the second after which a lost first packet is sent again."""
 
@@ -60,13 +63,32 @@ def probe(context: Context) -> Findings:
     for path in measured:
         path.echoes = {a: echoes[a] for a in path.wanted}
         path.judge(kept, context)
+    moved = _moved(context)
+    busy = is_busy(context.before, moved)
     ports = _connect([p for p in measured if not p.pinged or p.judgement.reason is not Reason.NONE], context)
     for path in measured:
-        if not context.own_traffic:
+        if not context.own_traffic and not busy:
             _add(path, kept, now_s)
         path.judge(kept, context)
     values = {key: value for p in measured for key, value in _values(p, kept, context).items()}
-    return Findings(tuple(_reading(p, kept) for p in measured), values, {}, window.keep(kept) | ports)
+    return Findings(tuple(_reading(p, kept) for p in measured), values, {}, window.keep(kept) | ports | moved)
+
+
+def _moved(context: Context) -> dict[str, int]:
+    """Bytes that the interfaces of the default routes have moved until now, and when that was, as counters."""
+    import psutil
+
+    names = {default_route(path, context.roots).interface for path in paths(context)}
+    counted = [io for name, io in psutil.net_io_counters(pernic=True, nowrap=False).items() if name in names]
+    return {"moved": sum(io.bytes_sent + io.bytes_recv for io in counted), "moved_ms": time.monotonic_ns() // 1_000_000}
+
+
+def is_busy(before: Mapping[str, int], moved: Mapping[str, int]) -> bool:
+    """Whether this PC has itself used the line so much since the round before that its delays are of its own making."""
+    if "moved" not in before or "moved_ms" not in before:
+        return False
+    took_ms = moved["moved_ms"] - before["moved_ms"]
+    return took_ms > 0 and (moved["moved"] - before["moved"]) * 1000 / took_ms >= BUSY_BYTES_S
 
 
 def _connect(asked: list[_Path], context: Context) -> dict[str, int]:
