@@ -82,7 +82,7 @@ def run(settings: Settings, stopping: threading.Event | None = None) -> int:
         transport = Transport(settings, secret, wall_ms=wall_ms, on_lost=sight.disconnected)
         stack.callback(transport.close)
         _log.info("the collector runs on %s", store.engine.url.render_as_string(hide_password=True))
-        _carry(settings, ingest, transport, sight, Post(store), stopping)
+        _carry(settings, ingest, transport, sight, Post(store, settings.areas), stopping)
     _log.info("the collector has stopped")
     return 0
 

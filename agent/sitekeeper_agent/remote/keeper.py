@@ -104,7 +104,9 @@ class Keeper:
 
     def _fault(self, offer: Offer) -> str:
         """Why ``offer`` can't be used, as ``key: reason``; "" if it can."""
-        if offer.revision == 0 and offer != FILE_ALONE:
+        if offer == FILE_ALONE:
+            return ""
+        if offer.revision == 0:
             return "revision: 0 stands for the agent's own file, without settings"
         try:
             settings = changes.changed(self._base, offer.settings)
@@ -117,8 +119,21 @@ class Keeper:
         return ""
 
     def _use(self) -> None:
-        self.settings = changes.changed(self._base, self._kept.used.settings)
+        self.settings = _with(self._base, self._kept.used)
 
     def _keep(self, kept: Kept) -> None:
         self._kept = kept
         shelf.save(self._folder, kept)
+
+
+def in_use(base: Settings) -> Settings:
+    """The settings that the agent on this machine uses, read without disturbing it; ``base`` is its file."""
+    kept = shelf.load(Path(base.state_dir)) if base.remote.enabled else Kept()
+    try:
+        return _with(base, kept.used)
+    except Fault:
+        return base
+
+
+def _with(base: Settings, offer: Offer) -> Settings:
+    return changes.changed(base, offer.settings) if offer.settings else base

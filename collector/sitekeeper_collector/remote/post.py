@@ -1,6 +1,7 @@
 """Sends settings and commands to the sites that can hear them, as the tables ask for it."""
 
 import logging
+from collections.abc import Collection
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -29,10 +30,10 @@ class _Todo(NamedTuple):
 
 
 class Post:
-    """Looks once a second at what is owed; two SELECTs by an index when it is nothing."""
+    """Looks once a second at what is owed: two SELECTs by an index when it is nothing. ``areas`` are those of this process."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, areas: Collection[str] = ("+",)) -> None:
+        self._store, self._areas = store, frozenset(areas)
         self._looked_ms = self._compared_ms = -(2**53)
 
     def due(self, now_ms: int) -> list[Outbound]:
@@ -58,7 +59,8 @@ class Post:
             self._compared_ms = now_ms
         wanted, asked = remote.unsettled(connection, applied=compare), remote.open_requests(connection)
         sites = {config.site for config in wanted} | {request.site for request in asked}
-        contacts = remote.contacts(connection, sites) if sites else {}
+        known = remote.contacts(connection, sites) if sites else {}
+        contacts = {site: contact for site, contact in known.items() if {"+", contact.area} & self._areas}
         configs = [
             (config, contact)
             for config in wanted

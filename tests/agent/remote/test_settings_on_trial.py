@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sitekeeper_agent.config import Broker, Remote, Settings
 from sitekeeper_agent.journal import Now
 from sitekeeper_agent.remote import shelf, trial
-from sitekeeper_agent.remote.keeper import Keeper
+from sitekeeper_agent.remote.keeper import Keeper, in_use
 from sitekeeper_agent.remote.trial import FILE_ALONE, MAX_STARTS, Kept, Offer, Outcome
 from sitekeeper_protocol.messages import RemoteConfig, ResultState
 
@@ -131,6 +131,16 @@ def test_an_agent_that_dies_with_new_settings_again_and_again_starts_without_the
     Keeper(tmp_path, BASE).offer(offer(1, phone="1"), number=0)
     used = [Keeper(tmp_path, BASE).settings.phone for _ in range(MAX_STARTS + 2)]
     assert used == ["1"] * MAX_STARTS + ["", ""]
+
+
+def test_reading_what_is_in_use_counts_as_no_start(tmp_path: Path) -> None:
+    base = replace(BASE, state_dir=str(tmp_path))
+    assert in_use(base) == base
+    Keeper(tmp_path, base).offer(offer(1, phone="1"), number=0)
+    assert [in_use(base).phone for _ in range(2 * MAX_STARTS)] == ["1"] * 2 * MAX_STARTS
+    assert Keeper(tmp_path, base).settings.phone == "1"
+    slower = replace(base, phone="2", remote=Remote(enabled=False))
+    assert in_use(slower) == slower
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 40, b"\xff" * 5000])

@@ -126,6 +126,7 @@ def test_what_is_owed_goes_out_once_as_the_wire_wants_it(store: Store) -> None:
         remote.want(connection, "v2", {"phone": "1"}, NOW)
         remote.ask(connection, request("c1"))
         remote.ask(connection, request("c2", "v2"))
+    assert Post(store, ["other"]).due(NOW) == [], "another process hears that area, and speaks there"
     post = Post(store)
     config, command = post.due(NOW)
     assert (config.topic, command.topic) == ("sk/v1/lab/v1/config", "sk/v1/lab/v1/command")
