@@ -25,6 +25,8 @@ class Step(StrEnum):
     NOTHING = "nothing"
     OPEN = "open"
     REOPEN = "reopen"
+    CONFIRM = "confirm"
+    """A ticket that people asked for: the site's own record proves it."""
     AMEND = "amend"
     """The ticket of a silence: this fault is the reason for it."""
     BORN_RESOLVED = "born_resolved"
@@ -50,6 +52,8 @@ class Tickets(NamedTuple):
 
     own: Ticket | None = None
     of_silence: OfSilence | None = None
+    claimed: Ticket | None = None
+    """One that people of the site have asked for, and that nothing has proven yet."""
     previous: Ticket | None = None
     in_contact: bool = True
     """Whether the site is heard, so that the newest evidence tells of now."""
@@ -111,6 +115,8 @@ def step(before: Episode | None, after: Episode | None, its: Tickets, *, raises:
             return Step.NOTHING
     if not raises:
         return Step.NOTHING
+    if its.claimed is not None:
+        return Step.CONFIRM if after.ended_ms is not None or _lasts(after, now_ms) else Step.NOTHING
     if after.ended_ms is not None:
         return Step.BORN_RESOLVED
     if not (its.in_contact and _lasts(after, now_ms)):

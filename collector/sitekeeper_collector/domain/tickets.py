@@ -55,6 +55,8 @@ class What(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     COMMENTED = "commented"
     REPAIR_CLAIMED = "repair_claimed"
+    REQUESTED = "requested"
+    """Somebody at the site asked for repair."""
     RESOLVED = "resolved"
     """By a person."""
     RECOVERED = "recovered"
@@ -236,6 +238,11 @@ def acknowledge(ticket: Ticket, *, by: str, now_ms: int) -> Change:
 def comment(ticket: Ticket, *, by: str, text: str, now_ms: int) -> Change:
     """Somebody says something, at any time."""
     return _enter(ticket, now_ms, _person(ticket, by), What.COMMENTED, {"text": _text(ticket, text)})
+
+
+def requested(ticket: Ticket, *, code: str, now_ms: int) -> Change:
+    """Somebody at the site has asked for repair, at any time; ``code``: the 8 digits that its PC showed, if any."""
+    return _enter(ticket, now_ms, SYSTEM, What.REQUESTED, _told(code=code))
 
 
 def claim_repaired(ticket: Ticket, *, by: str, text: str = "", now_ms: int) -> Change:

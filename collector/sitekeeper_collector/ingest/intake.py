@@ -277,6 +277,7 @@ class Intake:
                 rows.append((site, run, first + at, boot, wall_ms, at_ms, placed_ms, how, not_after_ms, received_ms, holds))
         spans = noticing.spans(report, placed, self._limits)
         self.news.samples.append(SiteNews(site, run, spans, noticing.mark(report, placed)))
+        self.news.requests += noticing.ask(site, report, placed, received_ms)
         if unplaced and not clock.unplaced:
             clock.unplaced = True
             self._working.clocks.touch((site, boot), clock)

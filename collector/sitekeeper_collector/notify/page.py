@@ -271,7 +271,7 @@ def _done(entry: TimelineEntry, view: MailView, lang: Lang) -> Done:
 def _told(entry: TimelineEntry, view: MailView, lang: Lang) -> list[str]:
     """What the details of an entry say."""
     details = entry.details
-    words = [clean(told(entry, key, lang), MOST_TEXT) for key in ("text", "why", "into") if key in details]
+    words = [clean(told(entry, key, lang), MOST_TEXT) for key in ("text", "why", "into", "code") if key in details]
     for key, name in (("kind", texts.kind), ("party", texts.party), ("grade", texts.grade)):
         if key in details:
             words.append(name(str(details[key]), lang))

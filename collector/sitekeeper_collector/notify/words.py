@@ -71,6 +71,7 @@ DONE: dict[What, Pair] = {
     What.OPENED: ("建单", "opened"),
     What.ACKNOWLEDGED: ("已接单", "acknowledged"),
     What.COMMENTED: ("备注", "comment"),
+    What.REQUESTED: ("站点请求报修", "the site asks for repair"),
     What.REPAIR_CLAIMED: ("报告已修好，待验证", "reported as repaired, to be checked"),
     What.RESOLVED: ("人工确认修复", "confirmed as repaired"),
     What.RECOVERED: ("监测到恢复", "seen to work again"),

@@ -254,6 +254,17 @@ def save_absence(connection: Connection, absence: Absence) -> None:
     connection.execute(update(absences).where(absences.c.id == absence.id).values(values))
 
 
+def give_absence_ticket(connection: Connection, site: str, number: str) -> None:
+    """Let a ticket speak for the silence of a site that goes on, if none does yet."""
+    going_on = (absences.c.site == site, absences.c.to_ms.is_(None), absences.c.concluded_ms.is_(None), absences.c.ticket == "")
+    connection.execute(update(absences).where(*going_on).values(ticket=number))
+
+
+def ticket_of_absence(connection: Connection, number: int) -> str:
+    """The ticket of an absence as it is stored: somebody at the console may have given it one."""
+    return str(connection.execute(select(absences.c.ticket).where(absences.c.id == number)).scalar_one_or_none() or "")
+
+
 def pending_absences(connection: Connection) -> list[Absence]:
     """All of which nobody knows the end or the reason yet."""
     rows = connection.execute(select(absences).where(absences.c.concluded_ms.is_(None)).order_by(absences.c.id))

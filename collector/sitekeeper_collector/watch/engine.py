@@ -18,7 +18,7 @@ from sitekeeper_collector.domain.tickets import Closing, Fault, Ticket, TicketRe
 from sitekeeper_collector.store import evidence as kept
 from sitekeeper_collector.store import tickets as stored
 from sitekeeper_collector.store.evidence import KeptFault
-from sitekeeper_collector.watch import proof
+from sitekeeper_collector.watch import proof, requests
 from sitekeeper_collector.watch.book import Book
 from sitekeeper_collector.watch.desk import Desk
 from sitekeeper_collector.watch.news import News
@@ -64,7 +64,11 @@ class Watch:
                 told.add(site)
         for site in dict.fromkeys([*(of_run.site for of_run in news.samples), *changed, *returned]):
             self._silences.explain(connection, site, now_ms)
-        return told | self._settle_explained(connection, now_ms)
+        told |= self._settle_explained(connection, now_ms)
+        for request in news.requests:
+            requests.take_button(connection, self.desk, self.rules, request, now_ms)
+            told.add(request.site)
+        return told
 
     def settle(self) -> None:
         """The transaction is committed."""
@@ -170,9 +174,13 @@ class Watch:
         over = self._silences.ticket_over(connection, site, episode)
         if over is not None and over.ticket.kind is episode.kind:
             return Tickets(own=over.ticket)  # the silence has been explained by this very fault, from the ledger
+        previous = stored.latest_of_kind(connection, site, episode.kind)
+        waits = previous is not None and previous.state in (TicketState.OPEN, TicketState.ACKNOWLEDGED)
+        unproven = previous is not None and waits and not kept.faults_of_ticket(connection, previous.number)
         return Tickets(
             of_silence=over,
-            previous=stored.latest_of_kind(connection, site, episode.kind),
+            claimed=previous if unproven else None,
+            previous=previous,
             in_contact=not self._silences.is_silent(connection, site),
         )
 
@@ -202,6 +210,8 @@ class Watch:
         if step is Step.RETIME and its.own is not None:
             return tickets.retime(its.own, from_ms=episode.started_ms, to_ms=episode.ended_ms, now_ms=now_ms)
         fault = self._fault(connection, site, episode)
+        if step is Step.CONFIRM and its.claimed is not None:
+            return tickets.amend(its.claimed, fault, now_ms=now_ms)
         if step is Step.AMEND and its.of_silence is not None:
             return tickets.amend(its.of_silence.ticket, fault, now_ms=now_ms)
         again = its.own or its.previous

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from sitekeeper_collector.domain.ledger import Marker
 from sitekeeper_collector.domain.spans import Span
+from sitekeeper_collector.watch.requests import Request
 
 
 class SiteNews(NamedTuple):
@@ -18,10 +19,11 @@ class SiteNews(NamedTuple):
 class News:
     """Gathered by ``Intake``, in the order of the messages."""
 
-    __slots__ = ("back", "goodbyes", "replaced", "samples")
+    __slots__ = ("back", "goodbyes", "replaced", "requests", "samples")
 
     def __init__(self) -> None:
         self.samples: list[SiteNews] = []
+        self.requests: list[Request] = []
         self.back: dict[str, int] = {}
         """Sites that are in contact by a live report, and when it came."""
         self.goodbyes: dict[str, tuple[int, str]] = {}

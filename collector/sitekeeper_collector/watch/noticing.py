@@ -7,8 +7,9 @@ from sitekeeper_collector.domain.ledger import Marker
 from sitekeeper_collector.domain.rules import Rules
 from sitekeeper_collector.domain.signs import NOTHING, Disk, Play, Signs
 from sitekeeper_collector.domain.spans import Observed, Span, spans_of
+from sitekeeper_collector.watch.requests import ASK_FOR_REPAIR, Request
 from sitekeeper_protocol import RELEASED_MS
-from sitekeeper_protocol.messages import PowerEvent, PowerEventRecord, SeriesKey
+from sitekeeper_protocol.messages import ButtonEvent, PowerEvent, PowerEventRecord, SeriesKey
 from sitekeeper_protocol.opened import OpenedReport
 from sitekeeper_protocol.vocabulary import METRICS, Metric, State
 
@@ -158,6 +159,18 @@ def _signs(series: Series, media: list[list[int | None]], disks: list[list[int |
 def _at(series: Series, key: SeriesKey, at: int) -> int | None:
     values = series.get(key)
     return None if values is None else values[at]
+
+
+def ask(site: str, report: OpenedReport, placed: Placed, received_ms: int) -> list[Request]:
+    """The requests for repair in a report. One whose time is not known counts from its arrival."""
+    if not report.events:
+        return []
+    return [
+        Request(site, received_ms if at_ms is None else at_ms, event.code)
+        for at, at_ms in placed
+        for event in report.events.get(at, ())
+        if isinstance(event, ButtonEvent) and event.button == ASK_FOR_REPAIR
+    ]
 
 
 def mark(report: OpenedReport, placed: Placed) -> list[tuple[int, Marker]]:

@@ -266,7 +266,7 @@ class Silences:
     def _open(self, connection: Connection, wanted: Sequence[_Wanted], now_ms: int) -> None:
         """Open the tickets. Of sites whose lines are suspected together one leads, and the others owe no mail of their own."""
         groups: dict[str, list[_Wanted]] = {}
-        for one in wanted:
+        for one in (one._replace(absence=self._current(connection, one.absence)) for one in wanted):
             if one.kind is Kind.LINE_SUSPECTED:
                 groups.setdefault(one.place.access_node, []).append(one)
             else:
@@ -308,8 +308,8 @@ class Silences:
         suspected = now_ms if one.kind is Kind.LINE_SUSPECTED else absence.suspected_ms
         if absence.ticket:
             ticket = stored.find(connection, absence.ticket)
-            if ticket is None or ticket.state not in _UNDONE:
-                return
+            if ticket is None or ticket.state not in _UNDONE or ticket.kind not in _OF_SILENCE:
+                return  # a call from the site tells more than silence
             # With a parent it owes no mail to the new party: the lead's tells it.
             change = tickets.amend(replace(ticket, parent=parent), fault, now_ms=now_ms)
         else:
@@ -340,6 +340,7 @@ class Silences:
         )
 
     def _conclude(self, connection: Connection, absence: Absence, found: Explanation, now_ms: int) -> bool:
+        absence = self._current(connection, absence)
         ticket = stored.find(connection, absence.ticket) if absence.ticket else None
         change: tickets.Change | None = None
         try:
@@ -419,7 +420,12 @@ class Silences:
             self._pending = {absence.site: absence for absence in kept.pending_absences(connection)}
         return self._pending
 
+    def _current(self, connection: Connection, absence: Absence) -> Absence:
+        """An absence with the ticket that a call from the site may have given it meanwhile."""
+        return absence if absence.ticket else absence._replace(ticket=kept.ticket_of_absence(connection, absence.id))
+
     def _save(self, connection: Connection, absence: Absence) -> None:
+        absence = self._current(connection, absence)
         kept.save_absence(connection, absence)
         self._load(connection)[absence.site] = absence
 

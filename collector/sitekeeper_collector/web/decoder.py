@@ -7,20 +7,19 @@ from litestar.exceptions import NotFoundException
 from litestar.response import Redirect, Template
 from sqlalchemy import Connection
 
+from sitekeeper_collector.domain import spoken as phone
 from sitekeeper_collector.domain import tickets
-from sitekeeper_collector.domain.tickets import Ticket, TicketRefused
-from sitekeeper_collector.store import evidence
+from sitekeeper_collector.domain.tickets import TicketRefused
 from sitekeeper_collector.store import tickets as stored
-from sitekeeper_collector.web import casework, phone, reading
-from sitekeeper_collector.web.access import Console, console_of, language_of
+from sitekeeper_collector.watch import requests
+from sitekeeper_collector.web import casework, reading
+from sitekeeper_collector.web.access import console_of, language_of
 from sitekeeper_collector.web.frame import AnyRequest, Form, context, in_store, param
-from sitekeeper_collector.web.phone import Act
 from sitekeeper_collector.web.reading import SiteRow
 from sitekeeper_collector.web.texts import text
 from sitekeeper_protocol import texts as names
 from sitekeeper_protocol.sitecode import Refusal, SiteCodeError, SpokenCode, decode, find_site, heard, lasting, spaced
 from sitekeeper_protocol.texts import Lang
-from sitekeeper_protocol.vocabulary import Grade, Kind
 
 _MOST_CHOICES = 12
 
@@ -53,7 +52,10 @@ def take_call(request: AnyRequest, data: Form) -> Response[Any] | Template:
         with console.store.write() as connection:
             if casework.place_of(connection, site) is None:
                 raise NotFoundException
-            ticket = _taken(connection, console, site, spoken, digits, now_ms)
+            kind = phone.kind_of(spoken)
+            ticket = requests.find_or_open(
+                connection, console.desk, console.rules, site, kind, spoken, digits, at_ms=now_ms, now_ms=now_ms
+            )
             said = words(spoken, digits, lang)
             console.desk.change(
                 connection, ticket.number, lambda it: tickets.comment(it, by=by, text=said, now_ms=now_ms), now_ms
@@ -63,30 +65,6 @@ def take_call(request: AnyRequest, data: Form) -> Response[Any] | Template:
     except TicketRefused as err:
         return _page(request, site, code, refused=err.code.value, status=409)
     return Redirect(f"/tickets/{ticket.number}", status_code=303)
-
-
-def _taken(connection: Connection, console: Console, site: str, spoken: SpokenCode, digits: str, now_ms: int) -> Ticket:
-    """The ticket that the call is about, opened or corrected if need be."""
-    kind = phone.kind_of(spoken)
-    undone = stored.undone_of(connection, site)
-    decided = phone.decide(kind, undone)
-    if decided.act is Act.NOTE:
-        return next(ticket for ticket in undone if ticket.number == decided.number)
-    fault = phone.fault_of(spoken, digits, console.rules, proven=_proven(connection, site, kind, now_ms), now_ms=now_ms)
-    if decided.act is Act.AMEND:
-        return console.desk.change(connection, decided.number, lambda it: tickets.amend(it, fault, now_ms=now_ms), now_ms)
-    number = console.desk.number(connection, now_ms)
-    opened = console.desk.apply(connection, tickets.open_from(fault, number=number, site=site, now_ms=now_ms), now_ms)
-    absence = reading.absence_of(connection, site, now_ms)
-    if absence is not None and not absence.ticket and phone.explains_silence(kind):
-        # When the site returns, its own record then tells this ticket what it really was.
-        evidence.save_absence(connection, absence._replace(ticket=number))
-    return opened
-
-
-def _proven(connection: Connection, site: str, kind: Kind, now_ms: int) -> bool:
-    lasting = (kept.episode for kept in evidence.faults_since(connection, site, now_ms) if kept.episode.ended_ms is None)
-    return any(episode.kind is kind and episode.grade is Grade.PROVEN for episode in lasting)
 
 
 def words(spoken: SpokenCode, digits: str, lang: Lang) -> str:

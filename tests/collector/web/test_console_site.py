@@ -10,11 +10,11 @@ import pytest
 
 from sitekeeper_collector.domain import tickets
 from sitekeeper_collector.domain.ledger import Segment, Was
+from sitekeeper_collector.domain.spoken import Act
 from sitekeeper_collector.domain.tickets import Closing, Refusal, TicketState
 from sitekeeper_collector.notify.outbox import MailState
 from sitekeeper_collector.store import tables
 from sitekeeper_collector.web import strip, texts
-from sitekeeper_collector.web.phone import Act
 from sitekeeper_collector.web.views import Standing
 from sitekeeper_protocol.vocabulary import Grade, Kind, State
 from support.cases import DAY_MS, HOUR_MS, MINUTE_MS

@@ -1,4 +1,4 @@
-"""What the 8 digits that a site reads out by phone come to: a fault, and the step that it asks of the site's tickets. Pure."""
+"""What the 8 digits of a site come to, read out by phone or sent with a request for repair: a fault, and what to do then."""
 
 from collections.abc import Sequence
 from enum import StrEnum, unique
@@ -16,11 +16,11 @@ _OF_SILENCE = (Kind.SITE_DARK, Kind.LINE_SUSPECTED)
 
 @unique
 class Act(StrEnum):
-    """What to do about a call."""
+    """What to do about a call or a request."""
 
     OPEN = "open"
     NOTE = "note"
-    """A ticket of this kind waits for somebody already: the call is noted there."""
+    """A ticket of this kind waits for somebody already: it is noted there."""
     AMEND = "amend"
     """The ticket of the site's silence: the code tells the reason for it."""
 
@@ -32,24 +32,24 @@ class Decided(NamedTuple):
     number: str = ""
 
 
-def kind_of(spoken: SpokenCode) -> Kind:
+def kind_of(spoken: SpokenCode | None) -> Kind:
     """The kind that the code carries; ``reported`` where it carries none, or one that only a newer program knows."""
-    return spoken.kind or Kind.REPORTED
+    return (spoken.kind if spoken is not None else None) or Kind.REPORTED
 
 
-def fault_of(spoken: SpokenCode, digits: str, rules: Rules, *, proven: bool, now_ms: int) -> Fault:
-    """The fault that the code tells of, since at least as long as it says.
+def fault_of(kind: Kind, spoken: SpokenCode | None, digits: str, rules: Rules, *, proven: bool, at_ms: int) -> Fault:
+    """The fault of ``kind`` that the code told of at ``at_ms``, since at least as long as it says.
 
     ``proven``: whether the site's own record shows this fault already; else it is to be verified, for digits bring no evidence.
     """
-    kind = kind_of(spoken)
+    lasted_min = (spoken.lasting.least_minutes if spoken is not None else None) or 0
     return Fault(
         kind=kind,
         party=rules.party(kind),
         grade=Grade.PROVEN if proven else Grade.TO_VERIFY,
         severity=rules.severity(kind),
-        started_ms=now_ms - 60_000 * (spoken.lasting.least_minutes or 0),
-        evidence=Evidence(facts=((FACT, spaced(digits)),)),
+        started_ms=at_ms - 60_000 * lasted_min,
+        evidence=Evidence(facts=((FACT, spaced(digits)),) if digits else ()),
     )
 
 
