@@ -151,8 +151,10 @@ def _check(settings: "Settings", options: "argparse.Namespace") -> int:
     from sitekeeper_agent.journal import Now
     from sitekeeper_agent.probes import network_identity, resolver
     from sitekeeper_agent.probes.runner import ProbeRunner
+    from sitekeeper_agent.remote.keeper import in_use
     from sitekeeper_agent.sampler import Order, context_of, stored_baseline
 
+    settings = in_use(settings)
     kept = _kept(Path(settings.state_dir))
     known = learned.stored(kept.get("learned"))
     context = context_of(settings, None, Now(platform.wall_ms(), platform.boottime_ms(), 0), known)
@@ -203,8 +205,10 @@ def _commission(settings: "Settings", options: "argparse.Namespace") -> int:
     from contextlib import ExitStack
 
     from sitekeeper_agent import app, commissioning
+    from sitekeeper_agent.remote.keeper import in_use
     from sitekeeper_agent.spool import Spool
 
+    settings = in_use(settings)
     words = commissioning.WORDS[options.lang or settings.language]
     if not options.yes and not sys.stdin.isatty():
         print(f"sitekeeper-agent: {words['tty']}", file=sys.stderr)

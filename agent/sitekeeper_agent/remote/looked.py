@@ -25,4 +25,4 @@ def told(look: Look, lang: Lang) -> tuple[dict[str, Scalar], str]:
         why = "" if reading.reason == Reason.NONE else f" {reading.reason.name.lower()}"
         time = "" if reading.rtt_ms is None else f" {reading.rtt_ms:.1f} ms"
         values[name] = f"{reading.state.name.lower()}{why}{time}"
-    return values, checkview.render(look.readings, verdict, lang)
+    return values, checkview.render(look.readings, verdict, lang, look.raw)
