@@ -1,5 +1,7 @@
 """A real agent on a real broker: settings are used without a restart, commands are judged by server time."""
 
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -102,3 +104,18 @@ def test_a_command_sent_again_after_the_broker_died_is_answered(lab: Rig, county
     ask(county, "way", CommandName.TRACE, to="portal")
     county.wait_for(lambda c: any(state is ResultState.DONE for state, _ in told(c, "way")), f"the way is told\n{agent.log()}")
     assert {state for state, _ in told(county, "way")} <= {ResultState.ACCEPTED, ResultState.DONE}
+
+
+def test_check_measures_by_the_settings_in_use(lab: Rig, county: County) -> None:
+    agent = living(lab, county)
+    county.send(
+        SITE, Leaf.CONFIG, encode(RemoteConfig(1, 5, county.server_ms(), {"portal": "http://127.0.0.1:9/", "language": "en"}))
+    )
+    county.wait_for(lambda c: len(told(c, "config-5")) == 2, "it is confirmed: a portal that is wrong cuts nobody off")
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("sitekeeper-agent")), "check", "--config", str(agent.config)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "connection refused" in done.stdout, done
