@@ -12,7 +12,7 @@ Ask = Callable[[Sequence[str]], str | None]
 """Runs a program of the system within bounds; its output, or ``None``."""
 _NMCLI_FIELDS = "ipv4.method,ipv4.addresses,ipv4.gateway,ipv4.dns,ipv4.ignore-auto-dns"
 _UUID = re.compile(r"[0-9a-fA-F-]{36}")
-_PROXY = re.compile(r"(?:export\s+)?((?:https?|all)_proxy)\s*=\s*(.+)", re.IGNORECASE)
+_PROXY = re.compile(r"(?:export\s+)?(http_proxy|https_proxy|all_proxy)\s*=\s*(.+)", re.IGNORECASE)
 
 
 class Line(NamedTuple):
