@@ -117,12 +117,12 @@ def test_a_wrong_value_is_refused_with_key_and_reason_and_changes_nothing(lab: R
 
 
 def test_settings_that_cut_the_agent_off_are_taken_back_by_itself(lab: Rig) -> None:
-    collector, agent = living(lab, remote={"confirm_within_s": 4})
+    collector, agent = living(lab, remote={"confirm_within_s": 8})
     collector.command_line("config", "set", SITE, "phone=0851-1")
     settled(collector, agent, "applied")
     good = wanted(collector)
     collector.command_line("config", "set", SITE, f"broker.port={free_port()}")
-    assert settled(collector, agent, "rolled_back") == "taken back: no receipt within 4 s of using it"
+    assert settled(collector, agent, "rolled_back") == "taken back: no receipt within 8 s of using it"
     wait_until(lambda: reported(collector) == good, "what was good before is in use")
     assert agent.running and "Traceback" not in agent.log()
 
