@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lab.network import ANCHORS, BROKER, MEDIA_NAME, PORTAL, PORTAL_NAME, County
-from lab.servers import BROKER_PORT
+from lab.servers import BROKER_PORT, Servers
 from sitekeeper_agent.platform import boottime_ms
 from sitekeeper_protocol import codec
 from sitekeeper_protocol.vocabulary import Metric, Rung, State, grade_of_number, kind_of_number, party_of_number
@@ -37,7 +37,7 @@ class Said(NamedTuple):
 class LabAgent(Agent):
     """Ended and started as a whole PC; its ``boot`` is another one after a power cut."""
 
-    def __init__(self, network: County, folder: Path, site: str, ca_file: str, etc: Path, tmpfs: str, further: dict[str, Any]) -> None:
+    def __init__(self, network: County, servers: Servers, folder: Path, site: str, tmpfs: str, further: dict[str, Any]) -> None:
         settings: dict[str, Any] = {
             "broker": {"host": BROKER, "port": BROKER_PORT, "tls": False},
             "anchors": list(ANCHORS),
@@ -46,11 +46,11 @@ class LabAgent(Agent):
             "sample_interval_s": INTERVAL_S,
             "probe_timeout_s": PROBE_S,
             "site_page": {"enabled": False},
-            "network": {"portal_addresses": [PORTAL], "portal_ca_file": ca_file},
+            "network": {"portal_addresses": [PORTAL], "portal_ca_file": servers.ca_file},
         }
         scheme = "https" if site == SECURE else "http"
         super().__init__(folder, site, BROKER_PORT, f"{scheme}://{PORTAL_NAME}/", settings | further)
-        self._network, self._etc, self._tmpfs, self._plain = network, etc, tmpfs, self.command
+        self._network, self._etc, self._tmpfs, self._plain = network, servers.etc, tmpfs, self.command
         self._boot: tuple[str, list[str]] = ("", [])
         self.state.mkdir(exist_ok=True)
 
@@ -78,9 +78,7 @@ class LabAgent(Agent):
         file = self.disk / "spool.db"
         if not file.exists():
             return []
-        query = (
-            "SELECT sequence, wall_ms, boottime_ms, record FROM samples WHERE wall_ms >= ? ORDER BY wall_ms DESC, sequence DESC LIMIT ?"
-        )
+        query = "SELECT sequence, wall_ms, boottime_ms, record FROM samples WHERE wall_ms >= ? ORDER BY wall_ms DESC LIMIT ?"
         db = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=20)
         try:
             rows = db.execute(query, (since_ms, last)).fetchall()

@@ -45,7 +45,8 @@ def judge(scenario: Scenario, played: Played, took_s: float = 0) -> Result:
     if scenario.centre:
         columns = (truth.opening + [f"-> {words}" for words in truth.after], played.opening, played.after)
     else:
-        columns = (_told(truth.said), _told({s: w[:1] for s, w in spoken.items()}), _told({s: w[1:] for s, w in spoken.items()}))
+        first, later = ({site: words[part] for site, words in spoken.items()} for part in (slice(1), slice(1, None)))
+        columns = (_told(truth.said), _told(first), _told(later))
     expected, opening, after = columns
     error_s = round(max(errors.values()), 1) if errors else None
     return Result(

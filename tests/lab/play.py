@@ -46,8 +46,7 @@ class _Play:
 
     def step(self, step: Step) -> None:
         for name, wanted in step.when.items():
-            condition = CONDITIONS[name]
-            wait_until(lambda c=condition, w=wanted: c(self.stage, w), lambda n=name, w=wanted: self._late(n, w), _PATIENCE_S, 0.1)  # type: ignore[misc]
+            self._wait(name, wanted)
         if "tickets" in step.when and self.opening is None:
             self.opening = tickets(self.stage.centre)
         # A scenario is a course of time: this is what it says, not a wait for something.
@@ -63,13 +62,14 @@ class _Play:
         for site in step.breaks:
             self.broken[site] = now_ms()
 
-    def _late(self, name: str, wanted: Any) -> str:
-        return f"{self.scenario.name}: {name} {wanted}\n{self.stage.told()}"
+    def _wait(self, name: str, wanted: Any) -> None:
+        condition = CONDITIONS[name]
+        wait_until(lambda: condition(self.stage, wanted), lambda: f"{name} {wanted}\n{self.stage.told()}", _PATIENCE_S, 0.1)
 
     def finish(self) -> Played:
         """Once all is well again."""
         stage, truth = self.stage, self.scenario.truth
-        stage.wait_until_well()
+        stage.wait_until_well(but=truth.remembers)
         return Played(
             troubles=self.troubles,
             said={site: agent.said(self.begun_ms) for site, agent in stage.agents.items()},

@@ -1,7 +1,7 @@
 """A scenario as data: who takes part, what is done when, and what is true. ``scenarios/NAME.yaml`` holds one each.
 
-Words of a truth are written as one would say them: ``line_down telecom proven`` is a verdict, ``a line_suspected telecom inferred
-open`` a ticket of site a.
+Words of a truth are written as one would say them: ``line_down telecom proven`` is a verdict, ``b site_dark technician
+to_verify open`` a ticket of site b.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).with_name("scenarios")
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Once all of ``when`` holds, and ``after_s`` more, ``do``. ``breaks`` and ``mends`` name sites whose truth changes with it."""
+    """Once all of ``when`` holds, and ``after_s`` more, ``do``. ``breaks`` and ``mends``: sites whose truth changes."""
 
     when: dict[str, Any] = {}
     after_s: float = 0
@@ -28,8 +28,9 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Truth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person who knows all would have said.
 
-    ``said``: the faults that each site names, one after the other. ``meanwhile``: kinds that may pass before, while the evidence
+    ``said``: the faults that each site names, one after the other. ``meanwhile``: kinds that may pass before, while evidence
     for the right one is still coming in. ``opening``: the tickets when they were first waited for; ``after``: in the end.
+    ``remembers``: sites that judge by a window of time, and so are not well at once.
     ``ledger``: what the picture calls the time from break to mend. ``within_s``: the error that the times may have.
     """
 
@@ -38,6 +39,7 @@ class Truth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     opening: list[str] = []
     after: list[str] = []
     mails: int = 0
+    remembers: list[str] = []
     ledger: dict[str, str] = {}
     within_s: float = 6
 

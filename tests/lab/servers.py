@@ -1,4 +1,4 @@
-"""The county's servers: nginx for portal and media, ffmpeg as the live channel, dnsmasq for names; each to be broken by name."""
+"""The county's servers: nginx for portal and media, ffmpeg as the live channel, dnsmasq for names, each to be broken."""
 
 import shutil
 import socket

@@ -1,8 +1,8 @@
-"""The county at work: network, servers, agents and, where a scenario wants one, a collector. Whatever is started here is ended."""
+"""The county at work: network, servers, agents and, where a scenario wants one, a collector; all of it is ended."""
 
 import datetime
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,11 @@ class Stage:
         self._stack.close()
         self.network.heal()
 
-    def wait_until_well(self) -> None:
+    def wait_until_well(self, but: Sequence[str] = ()) -> None:
         """Every agent says that all is well, and knows what it needs to tell faults apart; the centre hears it."""
         for site, agent in self.agents.items():
+            if site in but:
+                continue
             wait_until(lambda agent=agent, site=site: _well(agent, site), lambda: f"all is well\n{self.told()}", 60, 0.2)  # type: ignore[misc]
         if self.centre is not None:
             self.wait_until_heard(list(self.agents))
@@ -85,7 +87,7 @@ class Stage:
         """How things stand, for the text of a failure."""
         lines = [self.servers.log()]
         for site, agent in self.agents.items():
-            said = [(s.wall_ms, s.state.name if s.state else "", s.words) for s in agent.said(last=5)]
+            said = [(s.wall_ms, s.state.name if s.state is not None else "", s.words) for s in agent.said(last=5)]
             lines.append(f"{site}: {said}\n{agent.log()[-1500:]}")
         if self.centre is not None:
             lines += [self.centre.book.told(), self.centre.post.told()]
@@ -95,7 +97,7 @@ class Stage:
         tmpfs = "24m" if site in scenario.tmpfs else ""
         own = folder / site
         own.mkdir(parents=True)
-        agent = LabAgent(self.network, own, site, self.servers.ca_file, self.servers.etc, tmpfs, scenario.settings)
+        agent = LabAgent(self.network, self.servers, own, site, tmpfs, scenario.settings)
         agent.start()
         return agent
 
