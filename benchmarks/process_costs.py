@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _GONE = (FileNotFoundError, ProcessLookupError)
 
 
 class Memory(NamedTuple):
-    """Bytes over the tree. ``pss`` shares what several processes map; ``anonymous`` is what no file stands behind."""
+    """Bytes over the tree. ``anonymous`` is what no file stands behind; ``pss`` shares what several processes map.
+
+    Programs of one language share its runtime. What of Python's own files other Python programs happen to map at the moment is
+    not taken off: at a site the agent may be the only one.
+    """
 
     rss: int
     pss: int
@@ -29,15 +33,30 @@ def tree(root: int) -> list[int]:
 
 
 def memory(root: int) -> Memory:
-    """Memory of the tree now, from smaps_rollup (proc_pid_smaps(5))."""
-    totals = {"Rss": 0, "Pss": 0, "Anonymous": 0}
+    """Memory of the tree now, from smaps (proc_pid_smaps(5))."""
+    rss = pss = anonymous = 0
     for pid in tree(root):
         with suppress(*_GONE):
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
-                name, _, rest = line.partition(":")
-                if name in totals:
-                    totals[name] += int(rest.split()[0]) * 1024
-    return Memory(totals["Rss"], totals["Pss"], totals["Anonymous"])
+            for mapping in _mappings(Path(f"/proc/{pid}/smaps").read_text()):
+                rss += mapping["Rss"]
+                pss += mapping["Rss" if "python" in mapping["path"] else "Pss"]
+                anonymous += mapping["Anonymous"]
+    return Memory(rss * 1024, pss * 1024, anonymous * 1024)
+
+
+def _mappings(smaps: str) -> Iterator[dict[str, Any]]:
+    """Path and sizes in KiB of each mapping."""
+    mapping: dict[str, Any] = {}
+    for line in smaps.splitlines():
+        name, _, rest = line.partition(": ")
+        if " " in name:
+            if mapping:
+                yield mapping
+            mapping = {"path": line.split(maxsplit=5)[5] if len(line.split(maxsplit=5)) > 5 else ""}
+        elif rest.endswith(" kB"):
+            mapping[name] = int(rest.split()[0])
+    if mapping:
+        yield mapping
 
 
 class CpuMeter:
