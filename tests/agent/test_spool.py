@@ -120,6 +120,18 @@ def test_runs_clocks_and_numbers_outlive_the_agent(tmp_path: Path) -> None:
     again.close()
 
 
+def test_how_far_a_run_came_is_known_after_a_cut_at_any_of_its_samples(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    spool.begin_run(a_run())
+    for sequence in range(1, 41):
+        spool.append(sample(sequence))
+        cut = open_spool(tmp_path).last_run()
+        assert cut == a_run()._replace(
+            last_sequence=sequence, last_wall_ms=sample(sequence).wall_ms, last_boottime_ms=sample(sequence).boottime_ms
+        )
+    spool.close()
+
+
 def test_runs_keep_the_order_in_which_they_began_whatever_their_clocks_say(tmp_path: Path) -> None:
     for run, wall_ms in ((5, 1_900_000_000_000), (3, 0), (9, 1_700_000_000_000)):
         with spool_in(tmp_path, run=a_run(run, wall_ms=wall_ms)) as spool:

@@ -260,6 +260,12 @@ class Disk:
                 )
             ]
 
+    def newest(self, run: int) -> Row | None:
+        """The newest sample of a run."""
+        with _translated():
+            found = self._db.execute("SELECT * FROM samples WHERE run=? ORDER BY sequence DESC LIMIT 1", (run,)).fetchone()
+            return Row(*found) if found else None
+
     def keys(self) -> Iterator[tuple[int, int]]:
         """(run, sequence) of all samples, by run and sequence."""
         with _translated():

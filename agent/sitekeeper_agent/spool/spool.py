@@ -28,6 +28,9 @@ MAX_IN_MEMORY = 1440
 _EVICT_ROWS = 32
 _FLUSH_ROWS = 100
 _REMEMBERED_RUNS = 64
+_RUN_EVERY = 16
+"""Samples from one writing of a run's row to the next, also written at its end. The newest sample says all that changes in it;
+the disk is asked to write half as much. Only if the spool is damaged on top can it be unknown how far the run went."""
 
 _T = TypeVar("_T")
 Change = Callable[[Disk], object]
@@ -71,11 +74,15 @@ class Spool:
         self._drops: list[Drop] = []
         self._meta: dict[str, bytes] = {}
         self._current: int | None = None
+        self._written: Run | None = None
+        """The current run as its row on disk has it."""
         self._try(self._open)
 
     def close(self) -> None:
         """Write what waits, if the disk takes it, and close."""
-        if self._waiting or self._in_memory:
+        stale = self._current is not None and self._written != self._current_run()
+        if self._waiting or self._in_memory or stale:
+            self._written = None
             self._write()
         if self._disk is not None:
             with contextlib.suppress(SpoolDamaged, SpoolUnwritable):
@@ -305,11 +312,15 @@ class Spool:
                 disk.put_samples(self._in_memory[:_FLUSH_ROWS])
             del self._in_memory[:_FLUSH_ROWS]
         with disk.transaction():
-            if self._current is not None:
-                disk.put_run(self._runs[self._current])
+            run = self._runs[self._current] if self._current is not None else None
+            write_run = run is not None and not _follows(run, self._written)
+            if run is not None and write_run:
+                disk.put_run(run)
             disk.put_samples(self._in_memory)
             for change in self._waiting:
                 change(disk)
+        if write_run:
+            self._written = run
         self._waiting.clear()
         self._in_memory.clear()
 
@@ -369,7 +380,8 @@ class Spool:
         disk = self._disk
         assert disk is not None
         current = self._runs.get(self._current) if self._current is not None else None
-        self._runs = {run.run: run for run in disk.runs()}
+        self._runs = {run.run: _at_newest(run, disk.newest(run.run)) for run in disk.runs()}
+        self._written = None
         if current is not None:
             self._runs.pop(current.run, None)
             self._runs[current.run] = current
@@ -487,6 +499,22 @@ class Spool:
                 disk.delete_clock(boot)
 
         self._write(change)
+
+
+def _follows(run: Run, written: Run | None) -> bool:
+    """Whether ``run`` can be told from the row that was written and the newest sample."""
+    if written is None or run.last_sequence - written.last_sequence >= _RUN_EVERY:
+        return False
+    return run == written._replace(
+        last_wall_ms=run.last_wall_ms, last_boottime_ms=run.last_boottime_ms, last_sequence=run.last_sequence
+    )
+
+
+def _at_newest(run: Run, newest: Row | None) -> Run:
+    """A run's row, brought up to its newest sample."""
+    if newest is None or not newest.sound or newest.sequence <= run.last_sequence:
+        return run
+    return run._replace(last_wall_ms=newest.wall_ms, last_boottime_ms=newest.boottime_ms, last_sequence=newest.sequence)
 
 
 def merged(drops: Iterable[Drop]) -> list[Drop]:
