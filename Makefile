@@ -9,14 +9,14 @@ DEV := .venv/.dev-stamp
 TEST_PROGRAMS := mosquitto:mosquitto mosquitto_passwd:mosquitto mosquitto_pub:mosquitto-clients faketime:faketime \
 	dnsmasq:dnsmasq-base nft:nftables ip:iproute2 chromium:chromium chromedriver:chromium-driver \
 	debootstrap:debootstrap systemd-nspawn:systemd-container setfacl:acl \
-	mpv:mpv vlc:vlc-bin vlc-plugins:vlc-plugin-base ffmpeg:ffmpeg
+	mpv:mpv vlc:vlc-bin vlc-plugins:vlc-plugin-base ffmpeg:ffmpeg nginx:nginx-light openssl:openssl
 
 PIN := --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
 
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check bench pictures deb bundle pins clean test-programs
+.PHONY: help demo test test-fast check bench lab pictures deb bundle pins clean test-programs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ check: $(DEV) ## style, types and the arrows between packages
 
 bench: $(DEV) test-programs ## every figure that the README claims
 	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
+
+lab: $(DEV) test-programs ## all scenarios of a county of network namespaces, as root (ARGS="line_down")
+	PYTHONPATH=tests $(BIN)/python -m lab $(ARGS)
 
 pictures: $(DEV) test-programs ## the pictures of README and docs, anew
 	@.ci/need fc-list:fontconfig && .ci/need font-zh:fonts-wqy-microhei

@@ -2,6 +2,9 @@
 
 import argparse
 import shutil
+import signal
+import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +26,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="those that make test plays")
     parser.add_argument("--keep", metavar="FOLDER", type=Path, help="keep logs and databases there")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the county is taken down
     chosen = [load(name) for name in arguments.scenarios or names()]
     if arguments.quick:
         chosen = [scenario for scenario in chosen if scenario.quick]
@@ -50,11 +54,12 @@ def _one(made: Stage, scenario: Scenario) -> Result:
     begun = time.monotonic()
     try:
         result = judge(scenario, play(made, scenario), time.monotonic() - begun)
-    except AssertionError as err:
+    except (AssertionError, OSError, LookupError, sqlite3.Error, subprocess.SubprocessError) as err:
         made.clear()  # the next one begins anew
         made.servers.start()
         result = Result(scenario=scenario.name, expected=[], opening=[], after=[], wrong=[str(err)])
-    print(f"{scenario.name}: {'ok' if result.ok else 'WRONG'} ({time.monotonic() - begun:.0f} s)", file=sys.stderr, flush=True)
+    print(f"{scenario.name}: {'ok' if result.ok else 'WRONG'} ({time.monotonic() - begun:.0f} s)", file=sys.stderr)
+    print(*(f"  {reason}" for reason in result.wrong), sep="\n", end="" if result.ok else "\n", file=sys.stderr, flush=True)
     return result
 
 

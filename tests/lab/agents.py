@@ -44,6 +44,7 @@ class LabAgent(Agent):
             "media": [f"http://{MEDIA_NAME}/live.m3u8"],
             "media_interval_s": 1,
             "sample_interval_s": INTERVAL_S,
+            "report_interval_s": INTERVAL_S,
             "probe_timeout_s": PROBE_S,
             "site_page": {"enabled": False},
             "network": {"portal_addresses": [PORTAL], "portal_ca_file": servers.ca_file},
@@ -82,6 +83,8 @@ class LabAgent(Agent):
         db = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=20)
         try:
             rows = db.execute(query, (since_ms, last)).fetchall()
+        except sqlite3.OperationalError:
+            return []  # it is only just being made
         finally:
             db.close()
         return [_said(*row) for row in reversed(rows)]

@@ -75,6 +75,8 @@ class Stage:
         """Five more samples of each have come to the centre."""
         assert self.centre is not None, "nobody listens"
         collector = self.centre.collector
+        wait_until(lambda: collector.log().count("connected") or not collector.running, "the collector starts")
+        assert collector.running, collector.log()[-2000:]
         before = {site: collector.count(site) for site in sites}
         wait_until(
             lambda: all(collector.count(site) >= count + 5 for site, count in before.items()),
