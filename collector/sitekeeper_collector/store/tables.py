@@ -473,3 +473,30 @@ commands = Table(
     Index(None, "state"),
 )
 """Commands to sites (``domain.remote.CommandState``). ``arguments`` and ``measured``: JSON."""
+
+series_spool = Table(
+    "series_spool",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("lines", LargeBinary, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index(None, "due_ms"),
+    # A number is never given out again: who settles a row late must not hit another.
+    sqlite_autoincrement=True,
+)
+"""Lines that the time-series store has not taken yet. ``lines``: zlib; ``size``: its bytes; ``reason``: why not, last time."""
+
+series_rejected = Table(
+    "series_rejected",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rejected_ms", BigInteger, nullable=False),
+    Column("line", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+"""Lines that the time-series store refused, the newest of them. ``tallies`` counts them all."""
