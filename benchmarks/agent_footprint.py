@@ -20,17 +20,18 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import footprint_peers
-import process_costs
 from footprint_place import ANCHORS, NAME, PORTAL, UPLINK_PORTS, Pc, Place, Traffic, place, run
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "packaging")]
 
 from layout import START  # noqa: E402 - it stands beside this folder
+from support import process_costs  # noqa: E402 - likewise
 from support.brokers import mosquitto  # noqa: E402 - likewise
 from support.wait import wait_until  # noqa: E402
 
@@ -103,9 +104,12 @@ def install(home: Path) -> None:
     subprocess.run([_python(), "-m", "compileall", "-q", str(home)], check=True)
 
 
+@cache
 def _python() -> str:
-    """The interpreter that the virtual environment was made from."""
-    return os.path.realpath(sys.executable)
+    """The system's interpreter, as at a site, if the modules here are made for its version; else this one's."""
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    system = f"/usr/bin/python{own}"
+    return system if Path(system).exists() else os.path.realpath(sys.executable)
 
 
 def settings(at: Place, folder: Path, speed: float) -> dict[str, Any]:

@@ -37,11 +37,11 @@ def start(place: Place, interval_s: int, stack: contextlib.ExitStack) -> list[St
     for name, package, programs, begin in (
         ("zabbix-agent2", "zabbix-agent2", ("zabbix_agent2",), _zabbix),
         ("collectd, MQTT", "collectd-core liboping0", ("collectd",), _collectd),
-        ("netdata child", "netdata-core", ("netdata",), _netdata),
+        ("netdata child", "netdata-core netdata-plugins-bash", ("netdata", "system-info.sh"), _netdata),
         ("node + blackbox exporter", "prometheus-node-exporter prometheus-blackbox-exporter",
          ("prometheus-node-exporter", "prometheus-blackbox-exporter"), _prometheus),
     ):  # fmt: skip
-        if all(shutil.which(program, path="/usr/bin:/usr/sbin") for program in programs):
+        if all(shutil.which(program, path="/usr/bin:/usr/sbin:/usr/lib/netdata/plugins.d") for program in programs):
             folder = place.folder / programs[0]
             folder.mkdir()
             found.append(begin(place, place.pc(name), folder, interval_s, stack, name))
@@ -171,6 +171,7 @@ def _netdata_files(folder: Path, interval_s: int, database: str, web: str) -> Pa
     (folder / "netdata.conf").write_text(
         f"[global]\nrun as user = root\n[db]\n{database}\n[web]\n{web}\n[ml]\nenabled = no\n[health]\nenabled = no\n"
         f"[directories]\nconfig = {folder}\ncache = {folder}/cache\nlib = {folder}/lib\nlog = {folder}/log\n"
+        "[plugins]\ncharts.d = no\nfping = no\nioping = no\ncups = no\n"
         "[logs]\naccess = none\nerror = stderr\ndebug = none\n"
     )
     return folder

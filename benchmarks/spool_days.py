@@ -14,10 +14,12 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import process_costs
 import typical
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from sitekeeper_agent.journal import Run
 from sitekeeper_agent.spool import Limits, Spool
+from support import process_costs
 
 A_DAY, MIB = 1440, 1048576
 RUN, BOOT = 1, 1
