@@ -480,8 +480,10 @@ class Spool:
 
     def _forget_runs(self, disk: Disk) -> None:
         """Old runs of which nothing is left, and the clocks of boots that nobody speaks of, are forgotten."""
-        spoken_of = {holding.run for holding in self.inventory()} | {drop.run for drop in self._drops}
         candidates = list(self._runs)[:-_REMEMBERED_RUNS]
+        if not candidates:
+            return  # an inventory reads through a month of samples
+        spoken_of = {holding.run for holding in self.inventory()} | {drop.run for drop in self._drops}
         gone = [run for run in candidates if run not in spoken_of]
         if not gone:
             return
