@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from sitekeeper_agent.defaults import STATE_DIR
 from sitekeeper_agent.expectations import Expectations
-from sitekeeper_agent.playersettings import MAX_PLAYERS, Player, check_players
+from sitekeeper_agent.playersettings import MAX_PLAYERS, Player, check_players, page_ports
 from sitekeeper_agent.surroundings import Network
 from sitekeeper_protocol import topics
 from sitekeeper_protocol.errors import ProtocolError
@@ -216,6 +216,8 @@ def _check_players(settings: Settings) -> None:
         check_players(settings.players)
     except SettingsError as err:
         raise Fault("players", str(err)) from None
+    if settings.site_page.enabled and settings.site_page.port in page_ports(settings.players):
+        raise Fault("players", f"port {settings.site_page.port} is that of the site's page; give the player another one")
 
 
 def _check_anchors(settings: Settings) -> None:

@@ -34,26 +34,31 @@ class Player(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One player. Which keys count depends on ``kind``; the others must be left out."""
 
     name: _Name
-    kind: Literal["process", "mpv", "vlc", "log"]
+    kind: Literal["process", "mpv", "vlc", "log", "page"]
     processes: Annotated[tuple[_Name, ...], Meta(max_length=8)] = ()
     closing: Literal["normal", "failure"] = "normal"
     playing_cpu_percent: Annotated[float, Meta(ge=0, le=1000)] = 0
     socket: _Text | None = None
     address: Literal["127.0.0.1", "::1"] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65535)] = 8080
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """8080 for VLC, 8766 for a page, unless it is given."""
     password_file: _Text | None = None
     file: _Text | None = None
     encoding: Literal["auto", "utf-8", "gb18030"] = "auto"
     patterns: Patterns = Patterns()
+    origins: Annotated[tuple[_Text, ...], Meta(max_length=8)] = ()
 
 
+VLC_PORT, PAGE_PORT = 8080, 8766
+_ORIGIN = re.compile(r"(https?)://([a-z0-9_]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::([1-9]\d{0,4}))?", re.ASCII)
 _NAME = re.compile(r"[\w.-]+")
-_NEEDS = {"process": "processes", "mpv": "socket", "vlc": "password_file", "log": "file"}
+_NEEDS = {"process": "processes", "mpv": "socket", "vlc": "password_file", "log": "file", "page": "origins"}
 _TAKES = {
     "process": {"processes", "closing", "playing_cpu_percent"},
     "mpv": {"socket"},
     "vlc": {"address", "port", "password_file", "closing"},
     "log": {"file", "encoding", "patterns", "processes", "closing"},
+    "page": {"origins", "port"},
 }
 # A repeated group that itself holds a repetition can take longer than the age of the universe on one line.
 _NESTED = re.compile(r"\((?:[^()\\]|\\.)*(?<!\\)[*+}](?:[^()\\]|\\.)*\)\s*(?:[*+]|\{\d*,)")
@@ -67,6 +72,13 @@ def check_players(players: tuple[Player, ...]) -> None:
             raise SettingsError(f"item {at}, {player.name!r}: {problem}")
     if len({player.name for player in players}) < len(players):
         raise SettingsError("two players have the same name; give each its own")
+    if len(set(ports := page_ports(players))) < len(ports):
+        raise SettingsError("two players of the kind page have the same port; give each its own")
+
+
+def page_ports(players: tuple[Player, ...]) -> list[int]:
+    """The ports on which web pages tell how they play."""
+    return [player.port or PAGE_PORT for player in players if player.kind == "page"]
 
 
 def _problem(player: Player) -> str:
@@ -82,7 +94,16 @@ def _problem(player: Player) -> str:
             return f"{name} says nothing about a player of the kind {player.kind}; leave it out"
     if player.kind == "log" and not (player.patterns.started and (player.patterns.stopped or player.patterns.failed)):
         return "a log needs the pattern started, and stopped or failed"
-    return _pattern_problem(player.patterns)
+    return _origin_problem(player.origins) or _pattern_problem(player.patterns)
+
+
+def _origin_problem(origins: tuple[str, ...]) -> str:
+    for origin in origins:
+        match = _ORIGIN.fullmatch(origin)
+        if match is None or int(match[4] or 1) > 65535 or (match[1], match[4]) in (("http", "80"), ("https", "443")):
+            # As browsers write it, for it is compared letter by letter.
+            return f"{origin[:60]!r} is no origin; write for example https://portal.example.org, without a path"
+    return ""
 
 
 def _pattern_problem(patterns: Patterns) -> str:

@@ -33,12 +33,13 @@ players:
     processes: [player]
     patterns: {started: 'play ok', failed: 'ERROR (?P<code>\\w+): (?P<text>.*)'}
   - {name: kiosk, kind: process, processes: [kiosk.exe, helper], playing_cpu_percent: 3}
+  - {name: web, kind: page, origins: [https://portal.example.org, 'http://10.1.2.3:8080'], port: 8777}
 """
 LOG = "- {name: a, kind: log, file: x, patterns: "
 BAD = {
     "a kind that there is not": (
         "- {name: a, kind: winamp}",
-        "7: players (item 1).kind: must be one of log, mpv, process, vlc; it is 'winamp'",
+        "7: players (item 1).kind: must be one of log, mpv, page, process, vlc; it is 'winamp'",
     ),
     "no kind": ("- {name: a}", "7: players (item 1).kind: this key is missing and has no default"),
     "an unknown key": ("- {name: a, kind: mpv, sock: x}", "7: players (item 1).sock: no such key here; did you mean socket?"),
@@ -55,6 +56,29 @@ BAD = {
     "a key of another kind": (
         "- {name: a, kind: mpv, socket: s, port: 1}",
         "6: players: item 1, 'a': port says nothing about a player of the kind mpv; leave it out",
+    ),
+    "a page without origins": ("- {name: a, kind: page}", "6: players: item 1, 'a': a player of the kind page needs origins"),
+    "a page's address in place of its origin": (
+        "- {name: a, kind: page, origins: ['https://p.example.org/watch']}",
+        "6: players: item 1, 'a': 'https://p.example.org/watch' is no origin; write for example https://portal.example.org, "
+        "without a path",
+    ),
+    "an origin with the port that browsers leave out": (
+        "- {name: a, kind: page, origins: ['https://p.example.org:443']}",
+        "6: players: item 1, 'a': 'https://p.example.org:443' is no origin; write for example https://portal.example.org, "
+        "without a path",
+    ),
+    "any origin": (
+        "- {name: a, kind: page, origins: ['*']}",
+        "6: players: item 1, 'a': '*' is no origin; write for example https://portal.example.org, without a path",
+    ),
+    "two pages on one port": (
+        "- {name: a, kind: page, origins: ['http://p']}\n- {name: b, kind: page, port: 8766, origins: ['http://q']}",
+        "6: players: two players of the kind page have the same port; give each its own",
+    ),
+    "a page on the port of the site's page": (
+        "- {name: a, kind: page, port: 8765, origins: ['http://p']}",
+        "6: players: port 8765 is that of the site's page; give the player another one",
     ),
     "a bad name": (
         "- {name: a b, kind: mpv, socket: s}",
@@ -93,9 +117,10 @@ def test_players_of_every_kind_are_read_and_have_a_source(tmp_path: Path) -> Non
         ("vlc", "vlc"),
         ("课程", "log"),
         ("kiosk", "process"),
+        ("web", "page"),
     ]
     programs = Programs()
-    assert [type(source_of(player, programs)).__name__ for player in players] == ["Mpv", "Vlc", "Log", "Process"]
+    assert [type(source_of(player, programs)).__name__ for player in players] == ["Mpv", "Vlc", "Log", "Process", "Page"]
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -125,7 +150,7 @@ def test_the_page_names_every_key_and_its_example_is_right(tmp_path: Path) -> No
         assert f"`{key}`" in text or f"{key}:" in text, key
     example = re.search(r"```yaml\n(players:\n.*?)```", text, re.DOTALL)
     assert example, "the page has an example"
-    assert {player.kind for player in load(written(tmp_path, example[1])).players} == {"mpv", "vlc", "log", "process"}
+    assert {player.kind for player in load(written(tmp_path, example[1])).players} == {"mpv", "vlc", "log", "process", "page"}
 
 
 def loaded_by(code: str) -> set[str]:
@@ -146,6 +171,7 @@ def test_an_agent_without_players_loads_nothing_of_them() -> None:
 def test_watching_players_loads_nothing_heavy() -> None:
     players = "sitekeeper_agent.probes.players"
     heavy = {"asyncio", "http.client", "email", "urllib.request", "ssl", "subprocess", "json.decoder", "difflib"}
-    loaded = loaded_by(f"import {players}.watching, {players}.mpv, {players}.vlc, {players}.log, {players}.process")
+    kinds = ", ".join(f"{players}.{kind}" for kind in ("watching", "mpv", "vlc", "log", "process", "page"))
+    loaded = loaded_by(f"import {kinds}")
     without = loaded_by("import psutil, logging, pathlib, yaml, msgspec")
     assert not (loaded - without) & heavy

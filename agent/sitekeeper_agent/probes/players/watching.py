@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sitekeeper_agent.playersettings import Player
+from sitekeeper_agent.playersettings import PAGE_PORT, VLC_PORT, Player
 from sitekeeper_agent.probes.players.playback import End, Playback, Seen, Totals, step
 from sitekeeper_agent.probes.players.programs import Programs
 from sitekeeper_agent.probes.players.source import Source, monotonic_ms
@@ -224,7 +224,12 @@ def source_of(player: Player, programs: Programs) -> Source:
         from sitekeeper_agent.probes.players.vlc import Vlc
 
         unattended = player.closing == "failure"
-        return Vlc(player.address, player.port, lambda: read_password(player.password_file) or "", unattended=unattended)
+        port = player.port or VLC_PORT
+        return Vlc(player.address, port, lambda: read_password(player.password_file) or "", unattended=unattended)
+    if player.kind == "page":
+        from sitekeeper_agent.probes.players.page import Page
+
+        return Page(player.port or PAGE_PORT, player.origins)
     if player.kind == "log":
         from sitekeeper_agent.probes.players.log import Log, Reader
 
