@@ -40,7 +40,7 @@ def main() -> int:
     rows = [msgspec.to_builtins(result) | {"ok": result.ok} for result in results]
     _RESULT.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
     print(table(results))
-    return 0 if all(result.ok for result in results) else 1
+    return 1 if any(result.word == "WRONG" for result in results) else 0
 
 
 def _all(folder: Path, chosen: list[Scenario]) -> list[Result]:
@@ -58,7 +58,7 @@ def _one(made: Stage, scenario: Scenario) -> Result:
         made.clear()  # the next one begins anew
         made.servers.start()
         result = Result(scenario=scenario.name, expected=[], opening=[], after=[], wrong=[str(err)])
-    print(f"{scenario.name}: {'ok' if result.ok else 'WRONG'} ({time.monotonic() - begun:.0f} s)", file=sys.stderr)
+    print(f"{scenario.name}: {result.word} ({time.monotonic() - begun:.0f} s)", file=sys.stderr)
     print(*(f"  {reason}" for reason in result.wrong), sep="\n", end="" if result.ok else "\n", file=sys.stderr, flush=True)
     return result
 

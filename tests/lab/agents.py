@@ -1,6 +1,7 @@
 """A real agent on a PC of the county, with an /etc, a boot and a state folder of its own; and what it says, read beside it."""
 
 import sqlite3
+import subprocess
 import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +20,7 @@ _MODEM = (Metric.RUNG_STATE.value, f"ipv4/{Rung.MODEM.name.lower()}")
 _START = """
 mount --bind "$1/etc/resolv.conf" /etc/resolv.conf && mount --bind "$1/etc/hosts" /etc/hosts || exit 1
 [ -z "$2" ] || mount --bind "$2" /proc/sys/kernel/random/boot_id || exit 1
-[ -z "$3" ] || mount -t tmpfs -o size="$4" lab "$3" || exit 1
-shift 4 && exec "$@"
+shift 2 && exec "$@"
 """
 
 
@@ -51,14 +51,17 @@ class LabAgent(Agent):
         }
         scheme = "https" if site == SECURE else "http"
         super().__init__(folder, site, BROKER_PORT, f"{scheme}://{PORTAL_NAME}/", settings | further)
-        self._network, self._etc, self._tmpfs, self._plain = network, servers.etc, tmpfs, self.command
+        self._network, self._etc, self._plain = network, servers.etc, self.command
+        self._mounted = bool(tmpfs)
         self._boot: tuple[str, list[str]] = ("", [])
         self.state.mkdir(exist_ok=True)
+        if tmpfs:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={tmpfs}", "lab", str(self.state)], check=True, timeout=60)
 
     def start(self) -> None:
         identity, new_time = self._boot
-        mounts = [str(self._etc.parent), identity, str(self.state) if self._tmpfs else "", self._tmpfs]
-        command = ["unshare", "--mount", *new_time, "sh", "-c", _START, "sh", *mounts, *self._plain]
+        script = ["sh", "-c", _START, "sh", str(self._etc.parent), identity]
+        command = ["unshare", "--mount", *new_time, *script, *self._plain]
         self.command = self._network.inside(self._network.pcs[self.site], command)
         super().start()
 
@@ -69,14 +72,16 @@ class LabAgent(Agent):
         self._boot = (str(identity), ["--time", "--boottime", f"-{boottime_ms() // 1000 - 1}"])
         self.start()
 
-    @property
-    def disk(self) -> Path:
-        """The state folder, as the agent itself sees it."""
-        return Path(f"/proc/{self.pid}/root{self.state}") if self._tmpfs and self.running else self.state
+    def end(self) -> None:
+        """Kill it for good, and give back what lies below its state folder."""
+        self.kill()
+        if self._mounted:
+            subprocess.run(["umount", str(self.state)], capture_output=True, check=False, timeout=60)
+            self._mounted = False
 
     def said(self, since_ms: int = 0, last: int = 100_000) -> list[Said]:
         """The verdicts of its samples, oldest first."""
-        file = self.disk / "spool.db"
+        file = self.state / "spool.db"
         if not file.exists():
             return []
         query = "SELECT sequence, wall_ms, boottime_ms, record FROM samples WHERE wall_ms >= ? ORDER BY wall_ms DESC LIMIT ?"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from lab.network import PORTAL
 from lab.servers import HONEST, LYING
 from lab.stage import Stage
 
@@ -38,9 +39,15 @@ def _slow_line(stage: Stage, words: str) -> None:
     stage.network.slow_down(site, rate)
 
 
+def _portal_unreachable(stage: Stage, site: str) -> None:
+    """For one site alone, as by a filter that somebody has set."""
+    rule = f"iifname {stage.network.port(site)} ip daddr {PORTAL}"
+    stage.network.drop(stage.network.access_of(site), rule)
+
+
 def _disk_full(stage: Stage, site: str) -> None:
     """Fill what is left of the site's disk, to the last block."""
-    filler = stage.agents[site].disk / "filler"
+    filler = stage.agents[site].state / "filler"
     with filler.open("wb", buffering=0) as file:
         try:
             while file.write(b"\0" * 4096):
@@ -81,6 +88,7 @@ DEEDS: dict[str, Deed] = {
     "resolver_lying": lambda stage, _: stage.servers.names(*LYING),
     "resolver_healed": lambda stage, _: stage.servers.names(*HONEST),
     "portal_stopped": lambda stage, _: stage.servers.stop("portal"),
+    "portal_unreachable": _portal_unreachable,
     "portal_broken": lambda stage, status: stage.servers.portal(answer=f"return {status};"),
     "portal_certificate_wrong": lambda stage, _: stage.servers.portal(certificate="elsewhere.example.cn"),
     "portal_healed": lambda stage, _: stage.servers.portal(),
@@ -90,7 +98,7 @@ DEEDS: dict[str, Deed] = {
     "channel_stands_still": lambda stage, _: stage.servers.stop("channel"),
     "channel_healed": lambda stage, _: stage.servers.channel(),
     "disk_full": _disk_full,
-    "disk_freed": lambda stage, site: (stage.agents[site].disk / "filler").unlink(),
+    "disk_freed": lambda stage, site: (stage.agents[site].state / "filler").unlink(),
     "power_cut": _power_cut,
     "power_back": _power_back,
     "broker_killed": lambda stage, _: stage.servers.stop("broker"),

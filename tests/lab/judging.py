@@ -19,11 +19,17 @@ class Result(Struct, frozen=True, kw_only=True):
     after: list[str]
     error_s: float | None = None
     wrong: list[str] = []
+    gap: str = ""
     took_s: float = 0
 
     @property
     def ok(self) -> bool:
         return not self.wrong
+
+    @property
+    def word(self) -> str:
+        """``gap``: wrong, and known to be."""
+        return "ok" if self.ok else "gap" if self.gap else "WRONG"
 
 
 def judge(scenario: Scenario, played: Played, took_s: float = 0) -> Result:
@@ -56,6 +62,7 @@ def judge(scenario: Scenario, played: Played, took_s: float = 0) -> Result:
         after=after,
         error_s=error_s,
         wrong=wrong,
+        gap=scenario.gap,
         took_s=round(took_s, 1),
     )
 
@@ -101,9 +108,10 @@ def table(results: Sequence[Result]) -> str:
         depth = max(len(result.expected), len(result.opening), len(result.after), 1)
         for at in range(depth):
             listed = [column[at] if at < len(column) else "" for column in (result.expected, result.opening, result.after)]
-            first = (result.scenario, error, "ok" if result.ok else "WRONG") if at == 0 else ("", "", "")
+            first = (result.scenario, error, result.word) if at == 0 else ("", "", "")
             rows.append((first[0], *listed, *first[1:]))
     widths = [max(len(row[at]) for row in rows) for at in range(len(titles))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     why = [f"{result.scenario}: {reason}" for result in results for reason in result.wrong]
+    why += [f"{result.scenario}, known: {result.gap}" for result in results if result.word == "gap"]
     return "\n".join([*lines, *([""] if why else []), *why])

@@ -49,6 +49,7 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ``alone``: agents that share nothing with scenarios before. ``lesson``: a class that goes on for so many minutes. ``tmpfs``:
     sites whose state lies on a small file system of its own. ``rules``: seconds in the place of the lab's, by kind.
+    ``gap``: why Sitekeeper does not get this right yet, if it doesn't.
     """
 
     title: str
@@ -63,6 +64,7 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rules: dict[str, Any] = {}
     silence: dict[str, int] = {}
     settings: dict[str, Any] = {}
+    gap: str = ""
     name: str = ""
 
 

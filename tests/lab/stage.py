@@ -18,7 +18,7 @@ from support.rig import Collector
 from support.wait import wait_until
 
 _COUNTY_TIME = datetime.timezone(datetime.timedelta(hours=8))
-_RECIPIENTS = ({"party": "technician", "address": "tech@county.test"}, {"party": "telecom", "address": "noc@telecom.test"})
+_RECIPIENTS = tuple({"party": party, "address": f"{party}@county.test"} for party in ("technician", "telecom", "platform"))
 _NODES = {"a": "青山OLT-01", "b": "青山OLT-01", "c": "青山OLT-02"}
 _ROWS = tuple({"id": site, "name": f"{site}村", "county": "Lab county", "access_node": _NODES[site]} for site in SITES)
 _FREE_MIB = 8
@@ -57,7 +57,7 @@ class Stage:
     def clear(self) -> None:
         """End agents and centre, and every fault."""
         for agent in self.agents.values():
-            agent.kill()
+            agent.end()
         self.agents, self.centre, self._shared = {}, None, False
         self._stack.close()
         self.network.heal()
