@@ -214,7 +214,8 @@ To make it anew: `.venv/bin/python -m sitekeeper_collector.series.schema > docs/
   the number of its kind is added in microseconds, so that two that begin together stay two points.
 - VictoriaMetrics takes the numeric samples only: it neither overwrites points nor keeps text, so amended measurements are not
   sent to it. What is sent again is kept twice there unless it runs with `-dedup.minScrapeInterval=1ms`, which keeps one sample
-  for each millisecond of a series.
+  for each millisecond of a series. It keeps what it took in memory for some seconds: a power cut costs it those. It says of no
+  line that it is bad; what it can't read it only logs.
 - In tags and texts, control characters (line ends among them) become blanks; in tags, backslashes become slashes. Tags end
   after 128 characters, texts after 1,000.
 
