@@ -119,7 +119,7 @@ def _words(post: PostOffice, number: str) -> None:
     assert "  ✓ line ok\n" in en.text and "  ✕ portal down <==\n" in en.text
     assert "  ✓ portal ok\n" in en_over.text and "<==" not in en_over.text
     assert "✕" in zh.html and "平台" in zh.html and "✕" in en.html and "portal" in en.html
-    assert "✕ portal failed · connection refused · web request\n" in en.text, "how it fails, and how that was found"
+    assert "✕ portal failed · connection refused · web request · 127.0.0.1\n" in en.text, "how it fails, and what was asked"
 
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
