@@ -14,7 +14,7 @@ def _said(at_s: int, words: str = "") -> Said:
 
 
 def _scenario(**truth: object) -> Scenario:
-    return Scenario(title="", steps=[Step()], truth=Truth(**{"said": {"a": [_LINE]}} | truth), name="cut")  # type: ignore[arg-type]
+    return Scenario(title="", steps=[Step()], truth=Truth(**{"said": {"a": [_LINE]}, "within_s": 6} | truth), name="cut")  # type: ignore[arg-type]
 
 
 def _played(*said: Said, after: tuple[str, ...] = (), mails: int = 0) -> Played:
