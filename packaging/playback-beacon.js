@@ -10,7 +10,7 @@
   "use strict";
   var me = document.currentScript;
   var agent = "http://127.0.0.1:" + ((me && me.getAttribute("data-port")) || "8766");
-  var EVERY_MS = 5000, FROZEN_MS = 2000, RETRY_MS = 60000, MOST = 16;
+  var EVERY_MS = 5000, FROZEN_MS = 2000, RETRY_MS = 15000, OLD_MS = 60000, MOST = 16;
   var ON = { loading: 1, seeking: 1, playing: 1, waiting: 1, paused: 1 };
   var queue = [], token = "", busy = false, answered = false, gone = false, retryAt = 0, sentAt = 0, soon = 0;
   var current = null, word = "", position = -1, movedAt = 0;
@@ -32,9 +32,9 @@
     return typeof quality === "number" ? quality : null;
   }
 
-  function push(code) {
+  function push(code, at) {
     queue.push({
-      word: word, at: now(), code: code || null, position_s: number(current.currentTime), length_s: number(current.duration),
+      word: word, at: at || now(), code: code || null, position_s: number(current.currentTime), length_s: number(current.duration),
       buffered_s: number(ahead(current)), dropped: dropped(current)
     });
     if (queue.length > MOST) { queue.shift(); }
@@ -45,7 +45,7 @@
     for (i = 0; i < queue.length; i += 1) {
       item = queue[i];
       events.push({
-        word: item.word, age_ms: Math.min(60000, Math.max(0, Math.round(at - item.at))), code: item.code,
+        word: item.word, age_ms: Math.min(OLD_MS, Math.max(0, Math.round(at - item.at))), code: item.code,
         position_s: item.position_s, length_s: item.length_s, buffered_s: item.buffered_s, dropped: item.dropped
       });
     }
@@ -81,7 +81,9 @@
   }
 
   function send() {
-    var text, count = queue.length;
+    var text, count;
+    while (queue.length && now() - queue[0].at > OLD_MS) { queue.shift(); }
+    count = queue.length;
     if (gone || busy || !count || now() < retryAt) { return; }
     if (!token) { introduce(); return; }
     text = body();
@@ -89,7 +91,8 @@
     ask("POST", "/beacon", text, function (status) {
       if (status === 204) { queue.splice(0, count); if (queue.length) { later(); } return; }
       if (status === 403) { token = ""; retryAt = now() + EVERY_MS; return; } // the agent has begun anew: so do we
-      if (status !== 429) { queue = []; failed(); }
+      if (status !== 0 && status !== 429) { queue = []; }
+      if (status !== 429) { failed(); }
     });
   }
 
@@ -97,7 +100,7 @@
     if (!soon && !gone) { soon = setTimeout(function () { soon = 0; send(); }, 100); }
   }
 
-  function note(element, said, code) {
+  function note(element, said, code, at) {
     if (gone) { return; }
     if (element !== current) {
       // One element is told of: the one that began last, unless another still plays.
@@ -110,7 +113,7 @@
     word = said;
     movedAt = now();
     position = element.currentTime;
-    push(code);
+    push(code, at);
     if (said === "error") { send(); } else { later(); }
   }
 
@@ -119,13 +122,24 @@
   function failure(element) { note(element, "error", element.error ? element.error.code : 4); }
 
   function sample() {
-    if (!current || !ON[word]) { return; }
+    if (!current || !ON[word]) {
+      if (now() - sentAt >= EVERY_MS) { send(); } // what could not be sent at once
+      return;
+    }
+    if (!document.documentElement.contains(current)) { // nothing more is heard of it
+      note(current, "stopped");
+      return;
+    }
+    if (word === "loading" && current.paused && current.readyState === 4 && now() - movedAt >= FROZEN_MS) {
+      note(current, "paused"); // it could play, and the browser does not let it
+      return;
+    }
     if (current.currentTime !== position) {
       position = current.currentTime;
       movedAt = now();
       if (word === "waiting" && !starved(current)) { note(current, "playing"); }
     } else if (word === "playing" && !current.paused && now() - movedAt >= FROZEN_MS) {
-      note(current, "waiting");
+      note(current, "waiting", null, movedAt);
     }
     if (now() - sentAt >= EVERY_MS) {
       if (!queue.length) { push(); }
@@ -134,7 +148,8 @@
   }
 
   var heard = {
-    loadstart: function (element) { if (element === current && ON[word] && element.autoplay) { word = ""; note(element, "loading"); } },
+    emptied: function (element) { if (element === current && ON[word]) { note(element, "stopped"); } },
+    loadstart: function (element) { if (element.autoplay && (element !== current || !ON[word])) { note(element, "loading"); } },
     play: function (element) { if (element !== current || !ON[word]) { note(element, "loading"); } },
     playing: function (element) { note(element, "playing"); },
     waiting: function (element) { if (!element.seeking) { note(element, "waiting"); } },

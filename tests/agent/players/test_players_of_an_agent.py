@@ -1,8 +1,10 @@
 """The agent as a process with a player: what it plays rides on samples, and a failure is told at once."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -11,6 +13,7 @@ from sitekeeper_protocol.vocabulary import Metric, PlayerState
 from support.brokers import mosquitto
 from support.county import County, county_at
 from support.mpv_process import mpv
+from support.ports import free_port
 from support.rig import Rig, rig
 from support.stages import stage
 
@@ -98,6 +101,30 @@ def test_a_play_goes_on_over_a_restart_of_the_agent(lab: tuple[Rig, County], tmp
     county.wait_for(lambda c: len({report.header.run for report in c.reports}) == 2, "another run")
     county.wait_for(lambda c: [event.code for event in playback(c.reports)] == ["found", "found"], "found by both runs")
     assert last_value(county.reports, Metric.PLAYER_FAILURES, "course") == 0
+
+
+def test_what_a_page_of_the_portal_tells_reaches_the_county(lab: tuple[Rig, County]) -> None:
+    made, county = lab
+    port = free_port()
+    origin = "https://portal.example.org"
+    agent = made.agent(SITE, players=[{"name": "web", "kind": "page", "origins": [origin], "port": port}])
+    agent.start()
+    county.wait_for(lambda c: c.reports, "the first sample, by which it listens")
+    address = f"http://127.0.0.1:{port}/beacon"
+    headers = {"Origin": origin, "Content-Type": "application/json"}
+    with urlopen(Request(f"{address}/token", headers=headers), timeout=20) as answer:
+        token = json.load(answer)["token"]
+    words = [{"word": "loading", "age_ms": 2000}, {"word": "playing", "age_ms": 1000}, {"word": "error", "code": 2}]
+    body = json.dumps({"token": token, "events": words}).encode()
+    with urlopen(Request(address, body, headers), timeout=20) as answer:
+        assert answer.status == 204
+    county.wait_for(lambda c: len(playback(c.reports)) == 2, "it has failed")
+    started, failed = playback(county.reports)
+    assert (started.what, started.player) == (PlaybackEvent.STARTED, "web")
+    assert (failed.what, failed.code, failed.text, failed.duration_ms) == (PlaybackEvent.FAILED, "network_error", "", 1000)
+    assert last_value(county.reports, Metric.PLAYER_STARTUP_MS, "web") == 1000
+    assert agent.stop() == 0, agent.log()
+    assert token not in agent.log()
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ _Seconds = Annotated[float, Meta(ge=0, le=10_000_000)] | None
 class Event(msgspec.Struct, frozen=True):
     """What a player did ``age_ms`` before the request. Anything else that a page sends is not kept."""
 
-    word: Literal["loading", "seeking", "playing", "paused", "waiting", "ended", "error", "closed"]
+    word: Literal["loading", "seeking", "playing", "paused", "waiting", "ended", "stopped", "error", "closed"]
     age_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
     code: Annotated[int, Meta(ge=1, le=4)] | None = None
     position_s: _Seconds = None
@@ -233,8 +233,8 @@ class Floor:
             return PlayerState.IDLE, End.STOPPED if event.code == 1 else End.ERROR, code
         if word == "ended":
             return PlayerState.IDLE, End.EARLY if _early(event) else End.FINISHED, ""
-        if word == "closed":
-            return PlayerState.IDLE, End.GONE, ""
+        if word in ("closed", "stopped"):
+            return PlayerState.IDLE, End.GONE if word == "closed" else End.STOPPED, ""
         if not self._shown and word == "paused":
             return PlayerState.IDLE, End.STOPPED, ""
         if not self._shown and word == "waiting":
