@@ -5,11 +5,11 @@ sends its answer a byte at a time would hold it for ever, so the connection is c
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import SHUT_RDWR
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import urllib3
@@ -18,6 +18,7 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
+from urllib3.response import HTTPResponse
 
 from sitekeeper_collector.series.writer import Answer, Outcome, judge
 
@@ -37,10 +38,20 @@ def read_token(path: Path) -> str:
     return token
 
 
+class _Head(NamedTuple):
+    status: int
+    headers: dict[str, str]
+
+
+def _small(headers: Mapping[str, str]) -> dict[str, str]:
+    return {str(name).lower(): str(value) for name, value in headers.items()}
+
+
 class Endpoint:
     """Posts lines to ``url``. ``close`` lets go of the connection. Use it from one thread.
 
-    ``token_file`` is read at the first post and after each refusal, so a new token needs no restart.
+    ``token_file`` is read at the first post and after each refusal, so a new token needs no restart. Redirections are not
+    followed: the token is for this address.
     Raises ``EndpointError`` for an address that is none.
     """
 
@@ -61,16 +72,21 @@ class Endpoint:
         self._token_file, self._ca_file, self._timeout_s = token_file, ca_file, timeout_s
         self._client: InfluxDBClient | None = None
         self._connection: HTTPConnection | None = None
+        self._head = _Head(0, {})
 
     def post(self, lines: bytes, now_ms: int) -> Answer:
-        """Send lines, and judge the answer. Raises ``EndpointError`` if the token can't be read."""
-        client = self._client or self._open()
+        """Send lines, and judge the answer."""
         try:
+            client = self._client or self._open()
             with self._limited(), client.write_api(write_options=SYNCHRONOUS) as api:
                 api.write(bucket=self._bucket, org=self._org, record=lines)
         except ApiException as err:
             return self._refused(err, now_ms)
-        # ValueError: an answer that is not UTF-8, or headers that make no sense; OSError: the connection was cut.
+        except EndpointError as err:
+            return Answer(Outcome.TROUBLE, 0, str(err))
+        except UnicodeDecodeError as err:  # the error page of a proxy that speaks GBK, say
+            return self._judged(self._head, err.object, now_ms)
+        # ValueError: headers that make no sense; OSError: the connection was cut.
         except (HTTPError, OSError, ValueError) as err:
             self.close()
             return Answer(Outcome.LATER, 0, f"no answer: {type(err).__name__}: {err}")
@@ -90,8 +106,11 @@ class Endpoint:
             self.close()
             return Answer(Outcome.LATER, 0, f"no answer: {err.reason}")
         body = err.body or b""
-        headers = {str(name).lower(): str(value) for name, value in (err.headers or {}).items()}
-        answer = judge(int(err.status), headers, body.encode() if isinstance(body, str) else body, now_ms)
+        head = _Head(int(err.status), _small(err.headers or {}))
+        return self._judged(head, body.encode() if isinstance(body, str) else body, now_ms)
+
+    def _judged(self, head: _Head, body: bytes, now_ms: int) -> Answer:
+        answer = judge(head.status, head.headers, body, now_ms)
         if answer.outcome is Outcome.TROUBLE:
             self.close()
         return answer
@@ -111,7 +130,7 @@ class Endpoint:
         return client
 
     def _pools(self) -> dict[str, type[Any]]:
-        """Connection pools whose newest connection is known here."""
+        """Connection pools whose newest connection, and the head of its newest answer, are known here."""
         endpoint = self
 
         class Plain(HTTPConnection):
@@ -119,10 +138,20 @@ class Endpoint:
                 super().connect()
                 endpoint._connection = self
 
+            def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3's own
+                response = super().getresponse()
+                endpoint._head = _Head(response.status, _small(response.headers))
+                return response
+
         class Secure(HTTPSConnection):
             def connect(self) -> None:
                 super().connect()
                 endpoint._connection = self
+
+            def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3's own
+                response = super().getresponse()
+                endpoint._head = _Head(response.status, _small(response.headers))
+                return response
 
         class PlainPool(urllib3.HTTPConnectionPool):
             ConnectionCls = Plain

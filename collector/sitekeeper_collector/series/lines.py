@@ -96,6 +96,7 @@ def _head(measurement: Measurement, tags: Mapping[str, str]) -> bytes:
     return b",".join(parts)
 
 
+@lru_cache(maxsize=20_000)
 def tag_text(text: str) -> str:
     """A tag's value as it is kept. A backslash at its end would swallow what follows, and no store agrees how to escape it."""
     return plain(text.replace("\\", "/"), MAX_TAG).strip()
@@ -141,12 +142,12 @@ class _Column(NamedTuple):
     integers: Sequence[int | None]
     step: float
 
-    def text(self, sample: int) -> bytes | None:
-        """The field in one sample."""
+    def texts(self, count: int) -> list[bytes]:
+        """The field in each sample; nothing where it has no value."""
         if self.steady is not None:
-            return self.steady
-        integer = self.integers[sample]
-        return None if integer is None else self.name + _scaled(integer, self.step)
+            return [self.steady] * count
+        name, step = self.name, self.step
+        return [b"" if integer is None else name + _scaled(integer, step) for integer in self.integers]
 
 
 @lru_cache(maxsize=100_000)
@@ -165,23 +166,25 @@ def sample_lines(where: Whereabouts, report: OpenedReport, placed_ms: Sequence[i
     times = [(at, b" %d" % (ms * _NS_OF_MS)) for at, ms in enumerate(placed_ms) if ms is not None and 0 < ms <= _LATEST_MS]
     found: list[bytes] = []
     for (name, target), columns in _groups(where.site, report, targets).items():
-        head = _head(_BY_NAME[name], _tags(where, target)) + b" "
+        head = _sample_head(where, name, target)
         if all(column.steady is not None for column in columns):
             steady = head + b",".join([column.steady or b"" for column in columns])
             found += [steady + time for _, time in times]
             continue
+        rows = list(zip(*[column.texts(len(placed_ms)) for column in columns], strict=True))
         for at, time in times:
-            texts = [text for column in columns if (text := column.text(at)) is not None]
-            if texts:
-                found.append(head + b",".join(texts) + time)
+            fields = b",".join(filter(None, rows[at]))
+            if fields:
+                found.append(head + fields + time)
     return found
 
 
 _BY_NAME = {place.measurement.name: place.measurement for place in PLACES.values()}
 
 
-def _tags(where: Whereabouts, target: str) -> dict[str, str]:
-    return where._asdict() | ({"target": target} if target else {})
+@lru_cache(maxsize=20_000)
+def _sample_head(where: Whereabouts, measurement: str, target: str) -> bytes:
+    return _head(_BY_NAME[measurement], where._asdict() | ({"target": target} if target else {})) + b" "
 
 
 def _groups(site: str, report: OpenedReport, targets: Targets) -> dict[tuple[str, str], list[_Column]]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sitekeeper_collector.series import spool
-from sitekeeper_collector.series.endpoint import Endpoint, EndpointError
+from sitekeeper_collector.series.endpoint import Endpoint, EndpointError, read_token
 from sitekeeper_collector.series.spool import Rejected
 from sitekeeper_collector.series.writer import LONGEST_ASKED_WAIT_MS, Answer, Outcome, Writer, deliver, judge, patience_ms
 from sitekeeper_collector.store.engine import Store, open_store
@@ -211,6 +211,27 @@ def test_a_wrong_token_is_told_once_never_shown_and_a_new_one_is_used_without_a_
     assert TOKEN not in caplog.text
 
 
+def test_the_token_follows_no_redirection(own: Store, token_file: Path) -> None:
+    _spool(own, b"a x=1 1")
+    with chosen_store(lambda request: OK) as other:
+        moved = answer("307 Temporary Redirect", b"", f"Location: {other.url}/api/v2/write")
+        with chosen_store(lambda request: moved) as store, writing(own, store, token_file) as writer:
+            assert writer.round(NOW).batches == 0
+        assert other.requests == []
+    assert _waiting(own).lines == 1
+
+
+def test_the_error_page_of_a_proxy_is_understood_in_whatever_encoding_it_is(own: Store) -> None:
+    _spool(own, b"a x=1 1", b"a x=2 2")
+    page = answer("413 Request Entity Too Large", "请求实体太大".encode("gbk"))
+    with (
+        chosen_store(lambda request: page if len(request.lines) > 1 else OK) as store,
+        writing(own, store) as writer,
+    ):
+        assert writer.round(NOW)[:2] == (1, 0)
+    assert [request.body for request in store.requests[1:]] == [b"a x=1 1", b"a x=2 2"]
+
+
 def test_a_batch_that_is_refused_without_a_word_about_lines_waits_and_the_others_go_on(own: Store) -> None:
     _spool(own, b"odd x=1 1")
     _spool(own, b"good x=1 1")
@@ -301,4 +322,6 @@ def test_a_token_file_that_holds_none_is_named(tmp_path: Path, content: bytes) -
     path = tmp_path / "token"
     path.write_bytes(content)
     with pytest.raises(EndpointError, match=str(path)):
-        Endpoint(url="http://127.0.0.1:9", bucket="b", token_file=path).post(b"a x=1 1", NOW)
+        read_token(path)
+    judged = Endpoint(url="http://127.0.0.1:9", bucket="b", token_file=path).post(b"a x=1 1", NOW)
+    assert judged.outcome is Outcome.TROUBLE and str(path) in judged.reason
