@@ -188,8 +188,14 @@ class Uplink:
         finally:
             self._client.disconnect()
             self._client.loop_stop()
+            self._let_go()
             why = self._why or "the connection ended"
             self._post(Down(self.connection, why, self._try_older, self._says_so, self._reason))
+
+    def _let_go(self) -> None:
+        """The client's sockets close with its last reference, which must not have to wait until garbage is collected."""
+        client = self._client
+        client.on_connect = client.on_subscribe = client.on_disconnect = client.on_publish = client.on_message = None
 
     def _wishes(self) -> Properties | None:
         if not self._newest_mqtt:
