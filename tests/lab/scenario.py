@@ -31,8 +31,9 @@ class Truth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ``said``: the faults that each site names, one after the other. ``meanwhile``: kinds that may pass before, while evidence
     for the right one is still coming in. ``opening``: the tickets when they were first waited for; ``after``: in the end.
     ``remembers``: sites that judge by a window of time, and so are not well at once.
-    ``ledger``: what the picture calls the time from break to mend. ``within_s``: the error that the times may have: a beginning takes an
-    interval and two rounds of probes at most, an end one of each, and the machine has other things to do.
+    ``ledger``: what the picture calls the time from break to mend.
+    ``within_s``: the error that the times may have: a beginning takes an interval and two rounds of probes at
+    most, an end one of each, and the machine has other things to do.
     """
 
     said: dict[str, list[str]] = {}
