@@ -10,7 +10,7 @@ from sitekeeper_collector.domain.ledger import Segment, Source, Was
 from sitekeeper_collector.series import schema, spool
 from sitekeeper_collector.series.endpoint import Endpoint
 from sitekeeper_collector.series.lines import Whereabouts, ledger_lines, point
-from sitekeeper_collector.series.writer import Outcome, Writer
+from sitekeeper_collector.series.writer import Answer, Outcome, Writer
 from sitekeeper_collector.store.engine import Store, open_store
 from support.series_stores import BUCKET, InfluxDB, RealStore, Rows, influxdb, now_ms, victoria_metrics
 
@@ -110,6 +110,33 @@ def test_what_came_while_the_store_was_away_is_there_when_it_is_back(own: Store,
         assert writer.round(now_ms() + progress.wait_ms).batches == 4
     assert real.held("site", "processes") == rows | more
     assert (_waiting(own).lines, _rejected(own)) == (0, [])
+
+
+class _Killed(BaseException):
+    """As when the power goes."""
+
+
+def test_a_writer_that_dies_between_the_yes_of_the_store_and_its_own_note_of_it_doubles_nothing(
+    own: Store, real: RealStore
+) -> None:
+    lines, rows = _lines("clock_offset_s", 30, now_ms())
+    _spool(own, lines)
+    endpoint = Endpoint(url=real.url, bucket=BUCKET)
+
+    def post_and_die(data: bytes) -> Answer:
+        assert endpoint.post(data, now_ms()).outcome is Outcome.STORED
+        raise _Killed
+
+    try:
+        with pytest.raises(_Killed):
+            Writer(own, post_and_die).round(now_ms())
+    finally:
+        endpoint.close()
+    assert _waiting(own).lines == 30
+    with writing(own, real) as writer:
+        assert writer.round(now_ms()).batches == 1
+    assert real.held("site", "clock_offset_s") == rows
+    assert real.count("site", "clock_offset_s") == 30
 
 
 def test_a_line_that_is_no_line_does_not_keep_the_others(own: Store, real: RealStore) -> None:

@@ -2,11 +2,13 @@
 
 import logging
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -305,6 +307,25 @@ def test_rubbish_does_not_keep_a_good_batch_waiting_for_ever(own: Store) -> None
             writer.round(NOW)
     with own.read() as connection:
         assert len(spool.rejected_lines(connection, 1000)) == 400
+
+
+def test_over_tls_the_authority_must_be_the_one_that_is_named(own: Store, token_file: Path, tmp_path: Path) -> None:
+    ours, other = trustme.CA(), trustme.CA()
+    ours.cert_pem.write_to_path(str(tmp_path / "ours.pem"))
+    other.cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.issue_cert("127.0.0.1").configure_cert(context)
+    store = ChosenStore(lambda request: OK)
+    with serve(store.behave, tls=context) as port:
+        for name, outcome in (("other.pem", Outcome.LATER), ("ours.pem", Outcome.STORED)):
+            url, ca_file = f"https://127.0.0.1:{port}", tmp_path / name
+            endpoint = Endpoint(url=url, bucket="b", token_file=token_file, ca_file=ca_file, timeout_s=10)
+            try:
+                judged = endpoint.post(b"a x=1 1", NOW)
+            finally:
+                endpoint.close()
+            assert judged.outcome is outcome, judged
+    assert [request.body for request in store.requests] == [b"a x=1 1"]
 
 
 # --- configuration -----------------------------------------------------------------------------------------------------
