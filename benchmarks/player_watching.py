@@ -15,13 +15,21 @@ from pathlib import Path
 
 from sitekeeper_agent.probes.players.log import Log, Reader
 from sitekeeper_agent.probes.players.mpv import Mpv
+from sitekeeper_agent.probes.players.page import Page
 from sitekeeper_agent.probes.players.process import Process
 from sitekeeper_agent.probes.players.programs import Programs
 from sitekeeper_agent.probes.players.source import Source
 from sitekeeper_agent.probes.players.vlc import Vlc
 from sitekeeper_agent.probes.players.watching import Account
 
-_LOOKS = 200
+_LOOKS, _BEACONS = 200, 15
+_ORIGIN = "https://portal.example.org"
+
+
+def _free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _mpv(listener: socket.socket, playing: bool) -> None:
@@ -74,6 +82,46 @@ def _cost_s(source: Source, pause_s: float) -> float:
     return each_s * 3600 / pause_s
 
 
+def _page_cost_s(playing: bool) -> float:
+    """CPU seconds of an hour of a page's port, to which a page that plays speaks every 5 s."""
+    port = _free_port()
+    page, account, stop = Page(port, (_ORIGIN,)), Account("tv"), threading.Event()
+    page.look()
+    told: list[bytes] = []
+
+    def ask(method: str, target: str, body: bytes = b"") -> None:
+        head = f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: {_ORIGIN}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(head.encode() + body)
+            told.append(b"".join(iter(lambda: connection.recv(65536), b"")))
+
+    def served(*request: str | bytes) -> float:
+        asking = threading.Thread(target=ask, args=request)
+        begun = time.thread_time()
+        asking.start()
+        while asking.is_alive():
+            account.feed(page.look())
+            account.feed(page.rest(0.05, stop))
+        return time.thread_time() - begun
+
+    served("GET", "/beacon/token")
+    token = json.loads(told[0].partition(b"\r\n\r\n")[2])["token"]
+    event = {"word": "playing", "age_ms": 9, "position_s": 3.4, "length_s": 600, "buffered_s": 10.2, "dropped": 3}
+    body = json.dumps({"token": token, "events": [event]}).encode()
+    if playing:
+        each_s = sum(served("POST", "/beacon", body) for _ in range(_BEACONS)) / _BEACONS
+        assert told[-1].startswith(b"HTTP/1.1 204 "), told[-1]
+    else:
+        begun = time.thread_time()
+        for _ in range(_LOOKS):
+            account.feed(page.look())
+            account.feed(page.rest(0.001, stop))
+        each_s = (time.thread_time() - begun) / _LOOKS
+    page.close()
+    return each_s * 3600 / page.idle_s
+
+
 def main() -> None:
     rows: list[tuple[str, float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -98,6 +146,7 @@ def main() -> None:
         rows.append(("log, playing", log.busy_s, _cost_s(log, log.busy_s)))
         process = Process(("python3", "python3.11", "python"), Programs(), playing_percent=1)
         rows.append(("process", process.idle_s, _cost_s(process, process.idle_s)))
+    rows.extend((f"page, {'playing' if playing else 'idle'}", 5.0, _page_cost_s(playing)) for playing in (False, True))
     print(f"{'player':20} {'look every s':>12} {'CPU-s/h':>8}")
     for name, pace, cost in sorted(rows):
         print(f"{name:20} {pace:12g} {cost:8.3f}")
