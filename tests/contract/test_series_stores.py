@@ -9,7 +9,7 @@ import pytest
 from sitekeeper_collector.domain.ledger import Segment, Source, Was
 from sitekeeper_collector.series import schema, spool
 from sitekeeper_collector.series.endpoint import Endpoint
-from sitekeeper_collector.series.lines import Whereabouts, ledger_lines, point
+from sitekeeper_collector.series.lines import Whereabouts, ledger_lines, point, tag_text
 from sitekeeper_collector.series.writer import Answer, Outcome, Writer
 from sitekeeper_collector.store.engine import Store, open_store
 from support.series_stores import BUCKET, InfluxDB, RealStore, Rows, influxdb, now_ms, victoria_metrics
@@ -110,6 +110,22 @@ def test_what_came_while_the_store_was_away_is_there_when_it_is_back(own: Store,
         assert writer.round(now_ms() + progress.wait_ms).batches == 4
     assert real.held("site", "processes") == rows | more
     assert (_waiting(own).lines, _rejected(own)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "name", ['"', 'a"b "c', "x,y=z ,= ", "村 站", "a\tb\nc", "C:\\", "a\\,b\\ c", "'#{}$", "=", "a\u2028b", "\ud800"]
+)
+def test_whatever_a_name_holds_a_store_reads_it_as_it_was_meant_and_the_next_line_too(
+    own: Store, real: RealStore, name: str
+) -> None:
+    at_ms = now_ms()
+    fields = {"agent_rss_bytes": 5.0}
+    lines = [point(schema.SITE, {"site": site, "county": name}, fields, at_ms * 1_000_000) for site in (name, "next")]
+    with writing(own, real) as writer:
+        _spool(own, [line for line in lines if line is not None])
+        assert writer.round(now_ms())[:2] == (1, 0)
+    held = real.held("site", "agent_rss_bytes")
+    assert held[tag_text(name), at_ms] == held["next", at_ms] == 5
 
 
 class _Killed(BaseException):

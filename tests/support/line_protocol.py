@@ -18,7 +18,8 @@ def parse(data: bytes) -> Line:
     """Raises ``AssertionError`` if ``data`` is not one line."""
     text = data.decode()
     assert "\n" not in text
-    head, fields, time = _split(text, " ", quotes=True)
+    head = _split(text, " ")[0]  # a quotation mark means nothing in names and tags
+    fields, time = _split(text[len(head) + 1 :], " ", quotes=True)
     name, *tags = _split(head, ",")
     return Line(
         _unescaped(name),

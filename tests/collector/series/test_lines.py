@@ -93,6 +93,12 @@ def test_a_line_is_read_back_as_what_was_written(
     assert point(measurement, dict(reversed(tags.items())), dict(reversed(fields.items())), time_ns) == line
 
 
+def test_a_quotation_mark_in_a_tag_is_a_character_like_any_other() -> None:
+    line = point(schema.SITE, {"site": '"', "county": 'a "b'}, {"cpu_ratio": 0.5}, 7)
+    assert line == b'site,county=a\\ "b,site=" cpu_ratio=0.5 7'
+    assert parse(line).tags == {"site": '"', "county": 'a "b'}
+
+
 @given(NASTY)
 def test_names_are_bounded_and_hold_nothing_that_ends_a_line(text: str) -> None:
     kept = tag_text(text * 20)
