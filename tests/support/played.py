@@ -78,7 +78,14 @@ class Pc:
         return self.taken[-1]
 
     def report(
-        self, samples: Sequence[Sample], now_ms: int, *, backlog: bool = False, clock: bool = True, next_within_s: int = 600
+        self,
+        samples: Sequence[Sample],
+        now_ms: int,
+        *,
+        backlog: bool = False,
+        clock: bool = True,
+        next_within_s: int = 600,
+        connection: int = 1,
     ) -> Inbound:
         """Samples as a report that arrives now."""
         self._number += 1
@@ -88,6 +95,7 @@ class Pc:
             samples,
             number=self._number,
             backlog=backlog,
+            connection=connection,
             boot=self.run % 2**32,
             sent_boottime_ms=now_ms - self.booted_ms,
             clock=self.clock if clock else None,

@@ -57,6 +57,8 @@ class Tickets(NamedTuple):
     previous: Ticket | None = None
     in_contact: bool = True
     """Whether the site is heard, so that the newest evidence tells of now."""
+    contact_ms: int | None = None
+    """Since when it has been heard by the same connection; ``None``: always."""
 
 
 class Difference(NamedTuple):
@@ -119,7 +121,7 @@ def step(before: Episode | None, after: Episode | None, its: Tickets, *, raises:
         return Step.CONFIRM if after.ended_ms is not None or _lasts(after, now_ms) else Step.NOTHING
     if after.ended_ms is not None:
         return Step.BORN_RESOLVED
-    if not (its.in_contact and _lasts(after, now_ms)):
+    if not (its.in_contact and _lasts(after, now_ms)) or not _outlasts_contact(after, its.contact_ms, hold_up_ms):
         return Step.NOTHING
     if its.previous is not None and its.previous.state is TicketState.RESOLVED and may_reopen(its.previous, now_ms):
         return Step.REOPEN
@@ -129,6 +131,14 @@ def step(before: Episode | None, after: Episode | None, its: Tickets, *, raises:
 def _lasts(episode: Episode, now_ms: int) -> bool:
     """Whether the newest evidence shows the fault, and is of now: what comes out of a backlog may long be over."""
     return episode.phase is Phase.OPEN and now_ms - episode.bad_ms <= FRESH_MS
+
+
+def _outlasts_contact(episode: Episode, contact_ms: int | None, hold_up_ms: int) -> bool:
+    """Whether a fault that keeps a site from being heard went on once it was heard again, for as long as a recovery takes.
+
+    The first reports after it tell of a time that is over, whether or not the centre had noticed the silence.
+    """
+    return contact_ms is None or not explains_silence(episode) or episode.bad_ms - contact_ms >= hold_up_ms
 
 
 def _goes_on(after: Episode, silence: OfSilence, hold_up_ms: int) -> bool:

@@ -299,6 +299,7 @@ class Intake:
         )
         if current and state.presence.presence == Presence.ONLINE:
             self.news.back[state.site] = received_ms
+            self.news.connections[state.site] = (header.run, header.connection)
             self.news.goodbyes.pop(state.site, None)
         promise = Promise(header.run, header.connection, header.number, received_ms + report.sent.next_within_s * 1000)
         state.promise = presence.renew(state.promise, promise, current=current)

@@ -19,7 +19,7 @@ from sitekeeper_collector.store import evidence as kept
 from sitekeeper_collector.store import tickets as stored
 from sitekeeper_collector.store.evidence import KeptFault
 from sitekeeper_collector.watch import proof, requests
-from sitekeeper_collector.watch.book import Book
+from sitekeeper_collector.watch.book import CAPACITY, Book
 from sitekeeper_collector.watch.desk import Desk
 from sitekeeper_collector.watch.news import News
 from sitekeeper_collector.watch.silence import Silences
@@ -40,6 +40,8 @@ class Watch:
         self._silences = Silences(rules, desk, utc_offset_min=utc_offset_min)
         self._troubled: set[str] | None = None
         """Sites at which a fault is open, or was suspected at the last walk. ``None``: to be read from the database."""
+        self._contacts: dict[str, tuple[tuple[int, int], int]] = {}
+        """By which run and connection each site is heard, and since when, as far as this process has heard."""
 
     # --- in a transaction of ingest ------------------------------------------------------------------------------------
 
@@ -47,6 +49,10 @@ class Watch:
         """What a batch comes to. The sites whose tickets have changed."""
         changed: dict[str, int] = {}
         troubled = self._load(connection)
+        for site, heard_by in news.connections.items():
+            known = self._contacts.get(site)
+            if known is None or known[0] != heard_by:
+                self._contacts[site] = (heard_by, news.back[site])
         self._book.prefetch(connection, (of_run.site for of_run in news.samples))
         for of_run in news.samples:
             since_ms, quiet = self._book.take(connection, of_run)
@@ -73,6 +79,8 @@ class Watch:
     def settle(self) -> None:
         """The transaction is committed."""
         self._book.settle()
+        if len(self._contacts) > CAPACITY:
+            self._contacts.clear()
 
     def forget(self) -> None:
         """The transaction failed, or the database is another one."""
@@ -123,7 +131,7 @@ class Watch:
     def _settle(self, connection: Connection, site: str, known: list[KeptFault], difference: Difference, now_ms: int) -> bool:
         row = None if difference.kept is None else known[difference.kept]
         after = difference.after
-        its = self._tickets(connection, site, row, after or difference.before)
+        its = self._tickets(connection, site, row, after or difference.before, now_ms)
         kind = (after or difference.before or _nothing()).kind
         rule = self.rules.of(kind)
         others = self._others(connection, row, its.own)
@@ -167,7 +175,9 @@ class Watch:
                         told.add(site)
         return told
 
-    def _tickets(self, connection: Connection, site: str, row: KeptFault | None, episode: Episode | None) -> Tickets:
+    def _tickets(
+        self, connection: Connection, site: str, row: KeptFault | None, episode: Episode | None, now_ms: int
+    ) -> Tickets:
         own = stored.find(connection, row.ticket) if row is not None and row.ticket else None
         if own is not None or episode is None:
             return Tickets(own=own)
@@ -176,12 +186,14 @@ class Watch:
             return Tickets(own=over.ticket)  # the silence has been explained by this very fault, from the ledger
         previous = stored.latest_of_kind(connection, site, episode.kind)
         waits = previous is not None and previous.state in (TicketState.OPEN, TicketState.ACKNOWLEDGED)
+        contact = self._contacts.get(site)
         unproven = previous is not None and waits and not kept.faults_of_ticket(connection, previous.number)
         return Tickets(
             of_silence=over,
             claimed=previous if unproven else None,
             previous=previous,
             in_contact=not self._silences.is_silent(connection, site),
+            contact_ms=contact[1] if contact is not None else now_ms,
         )
 
     def _take_step(

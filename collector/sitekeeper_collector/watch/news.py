@@ -19,13 +19,15 @@ class SiteNews(NamedTuple):
 class News:
     """Gathered by ``Intake``, in the order of the messages."""
 
-    __slots__ = ("back", "goodbyes", "replaced", "requests", "samples")
+    __slots__ = ("back", "connections", "goodbyes", "replaced", "requests", "samples")
 
     def __init__(self) -> None:
         self.samples: list[SiteNews] = []
         self.requests: list[Request] = []
         self.back: dict[str, int] = {}
         """Sites that are in contact by a live report, and when it came."""
+        self.connections: dict[str, tuple[int, int]] = {}
+        """Of these, the run and the connection that they are heard by."""
         self.goodbyes: dict[str, tuple[int, str]] = {}
         """Sites that said goodbye: when, and why."""
         self.replaced: set[tuple[str, int]] = set()

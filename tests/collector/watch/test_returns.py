@@ -227,3 +227,29 @@ def test_lost_again_right_after_its_return(county: Watched, pc: Pc, values: Valu
     county.pass_time(30)
     assert [row[0] for row in county.at.rows("absences", "from_ms")] == [LOST_MS, again_ms]
     assert [ticket.outage_from_ms for ticket in county.tickets()] == [LOST_MS, again_ms]
+
+
+def test_a_line_fault_that_was_over_before_a_blind_centre_heard_of_it_is_born_resolved_without_a_mail(
+    county: Watched, pc: Pc
+) -> None:
+    began_ms = county.now_ms
+    kept = []
+    for _ in range(6):
+        county.at.now_ms += MINUTE_MS
+        kept.append(pc.take(county.now_ms, LINE_DOWN))
+    # The line holds again: the first live report brings the newest samples, which still fail; the others come after it.
+    county.at.send(pc.report(kept[-2:], county.now_ms, connection=2))
+    county.at.send(pc.report(kept[:-2], county.now_ms, backlog=True, connection=2))
+    assert county.told() == []
+    for _ in range(5):
+        county.at.now_ms += MINUTE_MS
+        county.at.send(pc.report([pc.take(county.now_ms, well())], county.now_ms, connection=2))
+    ticket = county.ticket()
+    assert (ticket.kind, ticket.state) == (Kind.LINE_DOWN, TicketState.RESOLVED)
+    assert (ticket.outage_from_ms, county.told()) == (began_ms + MINUTE_MS, [])
+
+
+def test_a_fault_below_that_goes_on_while_the_site_is_heard_opens(county: Watched, pc: Pc) -> None:
+    """By a second uplink."""
+    county.live(4, LINE_DOWN, pc)
+    assert [event for event, _ in county.told()] == ["opened"]
