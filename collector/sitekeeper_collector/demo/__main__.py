@@ -183,6 +183,7 @@ def _start(options: argparse.Namespace, stack: ExitStack) -> Cast:
     stack.callback(listener.close)
     collector = stage.Part("collector", ["sitekeeper_collector.cli", "run", "--config", config], layout)
     stack.callback(collector.stop)
+    stage.await_console(collector, console_port)
     agent = stage.agent(layout)
     stack.callback(agent.stop)
     county = _begin_county(layout, broker.port, sites, store, stack) if sites else None

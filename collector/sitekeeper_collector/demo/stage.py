@@ -229,6 +229,24 @@ def open_console(store: Store) -> str:
     return password
 
 
+def await_console(collector: Part, port: int, within_s: float = 90.0) -> None:
+    """Return once the collector's console takes connections on ``port``.
+
+    An address that is told earlier shows a browser's error page to whoever is quick. Raises ``DemoError`` if the collector
+    ends, or does not listen in time (another program may have taken the port in between).
+    """
+    until_s = time.monotonic() + within_s
+    while time.monotonic() < until_s:
+        if collector.ended is not None:
+            raise DemoError(f"the collector ended with code {collector.ended}\n{collector.log_end()}")
+        try:
+            with socket.create_connection((HOST, port), timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise DemoError(f"the console does not answer on {HOST}:{port} after {within_s:.0f} s\n{collector.log_end()}")
+
+
 def agent(layout: Layout) -> Part:
     """The agent of this machine, started."""
     return Part("agent", ["sitekeeper_agent", "run", "--config", str(layout.agent_config)], layout)
