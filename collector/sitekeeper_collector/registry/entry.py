@@ -26,7 +26,7 @@ class Contact(Struct, frozen=True, kw_only=True):
 class SiteEntry(Struct, frozen=True, kw_only=True):
     """One line of the registry, checked and in its normal form. ``hours`` is as ``hours.render`` writes it; empty: unset.
 
-    By ``account``, ``loid`` (of the modem) and ``line_phone`` (that the line is registered to) a carrier finds the line.
+    By ``account``, ``loid`` (of the modem) and ``line_phone`` (that the line is registered to) its ``carrier`` finds the line.
     """
 
     id: str
@@ -39,6 +39,7 @@ class SiteEntry(Struct, frozen=True, kw_only=True):
     account: str = ""
     loid: str = ""
     line_phone: str = ""
+    carrier: str = ""
     contacts: tuple[Contact, ...] = ()
     profile: Profile = Profile.PC
     hours: str = ""

@@ -124,6 +124,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("account", ("account", "broadbandaccount", "账号", "帐号", "宽带账号", "宽带帐号"), number_text),
     Column("loid", ("loid", "光猫号", "光猫编号", "逻辑号"), number_text),
     Column("line_phone", ("linephone", "registeredphone", "登记电话", "装机电话", "绑定电话"), number_text),
+    Column("carrier", ("carrier", "operator", "isp", "运营商", "电信运营商", "线路运营商"), plain_text),
     Column("contacts", ("contacts", "contact", "联系人", "联系方式", "管理员"), contacts.parse),
     Column("profile", ("profile", "type", "类型", "站点类型", "接收方式"), profile),
     Column("hours", ("hours", "openinghours", "开放时间", "使用时间", "开放时段"), hours.normal),

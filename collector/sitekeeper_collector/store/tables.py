@@ -46,6 +46,7 @@ sites = Table(
     Column("account", Text, nullable=False, default=""),
     Column("loid", Text, nullable=False, default="", server_default=""),
     Column("line_phone", Text, nullable=False, default="", server_default=""),
+    Column("carrier", Text, nullable=False, default="", server_default=""),
     Column("contacts", Text, nullable=False, default=""),
     Column("profile", Text, nullable=False, default="pc"),
     Column("hours", Text, nullable=False, default=""),
@@ -500,3 +501,25 @@ series_rejected = Table(
     Column("reason", Text, nullable=False),
 )
 """Lines that the time-series store refused, the newest of them. ``tallies`` counts them all."""
+
+months = Table(
+    "months",
+    metadata,
+    Column("month", Text, primary_key=True),
+    Column("closed_ms", BigInteger, nullable=False),
+    Column("closed_by", Text, nullable=False),
+)
+"""Months (``2026-10``, of the county's clocks) whose figures are final."""
+
+month_figures = Table(
+    "month_figures",
+    metadata,
+    Column("month", Text, primary_key=True),
+    Column("site", Text, primary_key=True),
+    Column("found_in", Text, primary_key=True),
+    Column("computed_ms", BigInteger, nullable=False),
+    Column("tally", LargeBinary, nullable=False),
+    Index(None, "found_in"),
+)
+"""What a site's record of a month came to. ``found_in``: the month itself for what it was closed with, empty for what is not
+final, and else the later month whose closing found that the record had been amended; the newest row counts."""

@@ -34,7 +34,7 @@ class SiteDetails(NamedTuple):
 
 
 _STATE = tuple(site_state.c[name] for name in Facts._fields if name in site_state.c)
-_LINE = ("line_number", "account", "loid", "line_phone")
+_LINE = ("carrier", "line_number", "account", "loid", "line_phone")
 _LIST = (sites.c.id, sites.c.name, sites.c.county, sites.c.township, sites.c.access_node, sites.c.line_number)
 
 
@@ -72,7 +72,7 @@ def holds(word: str, *columns: ColumnElement[str]) -> ColumnElement[bool]:
 
 def site_details(connection: Connection, site: str, *, blind: bool, now_ms: int) -> SiteDetails | None:
     """One site, if it is registered."""
-    more = (sites.c.feeder, sites.c.account, sites.c.loid, sites.c.line_phone, sites.c.hours, sites.c.profile, sites.c.contacts)
+    more = [sites.c[name] for name in ("feeder", "account", "loid", "line_phone", "carrier", "hours", "profile", "contacts")]
     found = connection.execute(
         select(*_LIST, *_STATE, *more)
         .select_from(sites.outerjoin(site_state, site_state.c.site == sites.c.id))

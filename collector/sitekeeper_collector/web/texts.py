@@ -54,6 +54,7 @@ TEXTS: dict[str, Pair] = {
     "access_node": ("接入点", "Access node"),
     "feeder": ("供电线路", "Feeder"),
     "line_number": ("线路号", "Line number"),
+    "carrier": ("运营商", "Carrier"),
     "account": ("宽带账号", "Broadband account"),
     "hours": ("开放时间", "Opening hours"),
     "profile": ("类型", "Profile"),
