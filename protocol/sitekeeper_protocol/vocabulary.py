@@ -385,6 +385,10 @@ class Metric(IntEnum):
     COMMISSIONED = 131
     DATA_BUDGET_LEFT_BYTES = 140
     DOWNLOAD_KBPS = 141
+    SESSION_ACTIVE = 150
+    DAY_ON_S = 151
+    DAY_IN_USE_S = 152
+    DAY_IDLE_S = 153
 
 
 _RUNG = "path/rung, e.g. ipv4/dns"
@@ -472,6 +476,10 @@ METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
         Metric.DOWNLOAD_KBPS: MetricFacts(
             "kbit/s", 1, "", "speed test: rate of the download that ended since the sample before"
         ),
+        Metric.SESSION_ACTIVE: MetricFacts("1", 1, "", "1: keys or mouse are used, 0: not for minutes; absent: can't be told"),
+        Metric.DAY_ON_S: MetricFacts("s", 1, "", "time that the PC was on since the site's midnight"),
+        Metric.DAY_IN_USE_S: MetricFacts("s", 1, "", "of that, time in use; absent where nothing tells of use"),
+        Metric.DAY_IDLE_S: MetricFacts("s", 1, "", "of that, time surely not in use; absent where nothing tells of use"),
     }
 )
 

@@ -111,6 +111,10 @@ METRICS: dict[Metric, Pair] = {
     Metric.WIRELESS_SIGNAL_DBM: ("无线信号强度（不含名称）", "strength of the wireless signal (no name)"),
     Metric.DOWNLOAD_KBPS: ("测得的下载速度", "measured speed of a download"),
     Metric.DATA_BUDGET_LEFT_BYTES: ("今天还能用来测试的流量", "data that tests may still use today"),
+    Metric.SESSION_ACTIVE: ("有没有人在用键盘鼠标（不含按键内容）", "whether keys or mouse are used (not which)"),
+    Metric.DAY_ON_S: ("今天开机时长", "hours on today"),
+    Metric.DAY_IN_USE_S: ("今天使用时长", "hours in use today"),
+    Metric.DAY_IDLE_S: ("今天开着没用的时长", "hours on and not in use today"),
     Metric.COMMISSIONED: ("有没有验收过", "whether the site was commissioned"),
 }
 
