@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from sitekeeper_agent import clock, notify_service, platform, sitepage, statusfile, uplink
 from sitekeeper_agent.config import Settings
 from sitekeeper_agent.courier import Courier, Plan, covered_by
-from sitekeeper_agent.journal import Now, Run, goodbye_event, new_run, start_events
+from sitekeeper_agent.journal import Now, Run, goodbye_event, new_run
+from sitekeeper_agent.lookback import look_back
 from sitekeeper_agent.probes.runner import ProbeRunner
 from sitekeeper_agent.remote.afar import Afar
 from sitekeeper_agent.remote.commands import Commands, Finished
@@ -218,9 +219,10 @@ class Agent:
         """Who else must know when settings change while the agent runs."""
         now = read_clocks()
         self._boot, self._run = platform.boot_id(), new_run()
-        self._events: list[Event] = list(start_events(spool.last_run(), self._boot))
+        past = look_back(spool, self._boot)
+        self._events: list[Event] = list(past.events)
         spool.begin_run(Run(self._run, self._boot, now.wall_ms, now.boottime_ms, now.wall_ms, now.boottime_ms))
-        self._sampler = Sampler(settings, spool, boot=self._boot, now=read_clocks)
+        self._sampler = Sampler(settings, spool, boot=self._boot, now=read_clocks, facts=past.facts)
         self._courier = Courier(
             self._run,
             interval_ms=round(settings.report_interval_s * 1000),

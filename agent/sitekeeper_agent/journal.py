@@ -41,14 +41,21 @@ def new_run() -> int:
     return secrets.randbelow(2**63 - 1) + 1
 
 
-def start_events(previous: Run | None, boot: int) -> tuple[PowerEventRecord, ...]:
-    """What the first sample of a run tells: that it started, and how the run before ended."""
+def start_events(
+    previous: Run | None, boot: int, *, what: PowerEvent | None = None, reason: str = ""
+) -> tuple[PowerEventRecord, ...]:
+    """What the first sample of a run tells: that it started, and how the run before ended.
+
+    Where that one said no goodbye, ``what`` ended it, if anything knows better than its boot; ``reason`` says more of it.
+    """
     if previous is None:
         return (PowerEventRecord(PowerEvent.STARTED, reason="first"),)
     if previous.ended is not None:
         return (PowerEventRecord(PowerEvent.STARTED, f"after_{previous.ended}", *_about(previous)),)
-    what = PowerEvent.AGENT_DIED if previous.boot == boot else PowerEvent.POWER_LOST
-    return (PowerEventRecord(PowerEvent.STARTED, what.value, *_about(previous)), PowerEventRecord(what, "", *_about(previous)))
+    if what is None:
+        what = PowerEvent.AGENT_DIED if previous.boot == boot else PowerEvent.POWER_LOST
+    about = _about(previous)
+    return (PowerEventRecord(PowerEvent.STARTED, what.value, *about), PowerEventRecord(what, reason, *about))
 
 
 def goodbye_event(run: int, reason: str, now: Now) -> PowerEventRecord:

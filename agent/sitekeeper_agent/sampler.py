@@ -1,12 +1,13 @@
 """One sample: a round of all probes, judged by the honest rules, with the events and facts that belong to it."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 
-from sitekeeper_agent import learned
+from sitekeeper_agent import hours, learned
 from sitekeeper_agent.clock import ServerClock
 from sitekeeper_agent.config import Settings
 from sitekeeper_agent.journal import ClockWatch, Now
@@ -31,6 +32,7 @@ from sitekeeper_protocol.vocabulary import (
 
 _BASELINE, _NETWORK, _LEARNED, _COMMISSIONED = "baseline", "network", "learned", "commissioned_network"
 _NO_MORE: Mapping[SeriesKey, int] = MappingProxyType({})
+_NO_FACTS: Mapping[str, Scalar] = MappingProxyType({})
 _NOTHING_LEARNED = Learned()
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Baseline).decode
@@ -144,8 +146,18 @@ class Link(NamedTuple):
 class Sampler:
     """Takes the samples of one run, numbered from 1, and keeps the baseline of the site's network. Used by one thread."""
 
-    def __init__(self, settings: Settings, spool: Spool, *, boot: int, now: Callable[[], Now]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        *,
+        boot: int,
+        now: Callable[[], Now],
+        facts: Mapping[str, Scalar] = _NO_FACTS,
+    ) -> None:
+        """``facts`` are told with the first look."""
         self._settings, self._spool = settings, spool
+        self._own_facts = facts
         self._boot, self._now = boot, now
         self._watch = ClockWatch(now())
         self._sequence = 0
@@ -158,6 +170,9 @@ class Sampler:
         self._link = Link(connected=False)
         self._playing = False
         self._settings_watch = Watch(spool)
+        self._hours = self._counter(now())
+        self.day = hours.Day(0)
+        """Hours of the site's day, as the last sample has them."""
         self.last: Look | None = None
 
     def follow(self, settings: Settings) -> None:
@@ -191,7 +206,7 @@ class Sampler:
         changed = verdict_event(before, found.verdict)
         values = dict(found.values) | ladder_values(found.readings) | verdict_values(found.verdict) | dict(more)
         changes = self._settings_watch.follow(found.facts, values)
-        return self._sample(values, [*events, *([changed] if changed else []), *changes], found.facts)
+        return self._sample(values, [*events, *([changed] if changed else []), *changes], {**found.facts, **self._own_facts})
 
     def without_measurement(self, events: Sequence[Event], more: Mapping[SeriesKey, int] = _NO_MORE) -> Sample:
         """A sample that only carries events, and ``more`` values: a goodbye has no time to probe."""
@@ -204,6 +219,8 @@ class Sampler:
         self._facts.update(new_facts)
         self._sequence += 1
         values.update(self._own_values(now))
+        self.day = self._hours.step(now, self._local_ms(self._boot, now.wall_ms, now.boottime_ms), values)
+        values.update(self.day.values())
         return Sample(
             sequence=self._sequence,
             wall_ms=self._watch.wall_at(now.boottime_ms),
@@ -212,6 +229,20 @@ class Sampler:
             events=(*events, *clock_events),
             facts=new_facts,
         )
+
+    def _counter(self, now: Now) -> hours.Counter:
+        """Hours of use go on where the newest sample of an earlier run has left them."""
+        before, day = self._spool.newest_before(), None
+        if before is not None:
+            boot, sample = before
+            day = hours.day_of(sample.values, self._local_ms(boot, sample.wall_ms, sample.boottime_ms))
+        same_boot = before is not None and before[0] == self._boot
+        local_ms = self._local_ms(self._boot, now.wall_ms, now.boottime_ms)
+        return hours.Counter(day, same_boot=same_boot, started=now, local_ms=local_ms)
+
+    def _local_ms(self, boot: int, wall_ms: int, boottime_ms: int) -> int:
+        """The site's local time, by the server's clock where this boot knows it."""
+        return local_ms(self._spool.clock(boot), wall_ms, boottime_ms)
 
     def _own_values(self, now: Now) -> dict[SeriesKey, int]:
         stats = self._spool.stats()
@@ -262,6 +293,16 @@ class Sampler:
 
 
 _MISSING = object()
+
+
+def local_ms(clock: ServerClock | None, wall_ms: int, boottime_ms: int) -> int:
+    """Local time as if the site lay at Greenwich: ms since 1970 plus the PC's time zone. ``clock`` is that of the boot."""
+    true_ms = wall_ms if clock is None else clock.server_ms(boottime_ms)
+    try:
+        offset_s = time.localtime(true_ms / 1000).tm_gmtoff
+    except (OverflowError, ValueError, OSError):
+        offset_s = 0  # a clock beyond what the system can show
+    return true_ms + offset_s * 1000
 
 
 def ladder_values(readings: Sequence[Reading]) -> dict[SeriesKey, int]:

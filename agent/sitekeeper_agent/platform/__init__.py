@@ -4,6 +4,7 @@ import sys
 
 from sitekeeper_agent.platform.facts import (
     HERE,
+    End,
     Family,
     InterfaceAddress,
     Link,
@@ -12,6 +13,7 @@ from sitekeeper_agent.platform.facts import (
     Resolvers,
     Roots,
     Route,
+    Stretch,
 )
 
 if sys.platform == "win32":
@@ -30,6 +32,7 @@ if sys.platform == "win32":
         resolvers,
         system_going_down,
         system_volume,
+        times_on,
         wall_ms,
     )
 else:
@@ -48,11 +51,13 @@ else:
         resolvers,
         system_going_down,
         system_volume,
+        times_on,
         wall_ms,
     )
 
 __all__ = [
     "HERE",
+    "End",
     "Family",
     "InterfaceAddress",
     "Link",
@@ -61,6 +66,7 @@ __all__ = [
     "Resolvers",
     "Roots",
     "Route",
+    "Stretch",
     "awake_ms",
     "boot_id",
     "boottime_ms",
@@ -75,5 +81,6 @@ __all__ = [
     "resolvers",
     "system_going_down",
     "system_volume",
+    "times_on",
     "wall_ms",
 ]

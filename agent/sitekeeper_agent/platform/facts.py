@@ -1,5 +1,6 @@
 """What a platform module tells about the machine's network, in values that are the same everywhere."""
 
+from enum import StrEnum, unique
 from typing import Literal, NamedTuple
 
 Family = Literal["ipv4", "ipv6"]
@@ -79,3 +80,28 @@ class Configured(NamedTuple):
     gateway: str = ""
     resolvers: tuple[str, ...] = ()
     resolvers_by: str = ""
+
+
+@unique
+class End(StrEnum):
+    """How a time on ended, as the system itself has written it down."""
+
+    SHUTDOWN = "shutdown"
+    RESTART = "restart"
+    UPGRADE = "upgrade"
+    SUSPEND = "suspend"
+    POWER_LOST = "power_lost"
+    CRASHED = "crashed"
+    UNKNOWN = "unknown"
+
+
+class Stretch(NamedTuple):
+    """A time on: Unix ms by the PC's clock. ``ended_ms`` and ``how`` are ``None`` for the present one.
+
+    Of one that ended without a word, ``ended_ms`` is when it was last known to be on. ``fast``: it began by Fast Startup.
+    """
+
+    began_ms: int
+    ended_ms: int | None
+    how: End | None
+    fast: bool = False

@@ -17,6 +17,7 @@ from sitekeeper_agent.platform.facts import (
     Resolvers,
     Roots,
     Route,
+    Stretch,
 )
 from sitekeeper_protocol.messages import StopReason
 
@@ -212,6 +213,11 @@ def os_name(roots: Roots = HERE) -> str:
 def system_volume() -> str:
     """The volume that the operating system lives on."""
     return "/"
+
+
+def times_on() -> tuple[Stretch, ...]:
+    """Nothing: the boot's identity and the agent's own goodbye tell all that a system's log could."""
+    return ()
 
 
 def system_going_down(roots: Roots = HERE) -> StopReason:

@@ -30,6 +30,7 @@ from sitekeeper_agent.platform.facts import (
     Resolvers,
     Roots,
     Route,
+    Stretch,
 )
 from sitekeeper_protocol.messages import StopReason
 
@@ -203,7 +204,7 @@ def adapters() -> tuple[windows_outputs.Adapter, ...]:
     return windows_outputs.adapters(_say("ipconfig", "/all"))
 
 
-def times_on(most_events: int = 200) -> tuple[windows_events.Stretch, ...]:
+def times_on(most_events: int = 200) -> tuple[Stretch, ...]:
     """When this PC was on and how each time ended, by the event log: with Fast Startup neither boot time nor count tell."""
     return windows_events.stretches(windows_events.records(_say(*windows_events.command(most_events), timeout_s=20)))
 

@@ -9,10 +9,9 @@ awake again; EventLog 6005 and 6006 log opened and closed, 6008 the stop before 
 import xml.etree.ElementTree as Xml
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from enum import StrEnum, unique
 from typing import NamedTuple
 
-from sitekeeper_agent.platform.facts import PlatformUnsupported
+from sitekeeper_agent.platform.facts import End, PlatformUnsupported, Stretch
 
 _NS = "{http://schemas.microsoft.com/win/2004/08/events/event}"
 MOST_BYTES = 4 * 1024 * 1024
@@ -41,31 +40,6 @@ class Record(NamedTuple):
     provider: str
     number: int
     data: Mapping[str, str]
-
-
-@unique
-class End(StrEnum):
-    """How a time on ended."""
-
-    SHUTDOWN = "shutdown"
-    RESTART = "restart"
-    UPGRADE = "upgrade"
-    SUSPEND = "suspend"
-    POWER_LOST = "power_lost"
-    CRASHED = "crashed"
-    UNKNOWN = "unknown"
-
-
-class Stretch(NamedTuple):
-    """A time on: Unix ms by the PC's clock. ``ended_ms`` and ``how`` are ``None`` for the present one.
-
-    Of one that ended without a word, ``ended_ms`` is when it was last known to be on. ``fast``: it began by Fast Startup.
-    """
-
-    began_ms: int
-    ended_ms: int | None
-    how: End | None
-    fast: bool = False
 
 
 def records(text: str) -> tuple[Record, ...]:

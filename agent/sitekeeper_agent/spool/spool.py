@@ -32,6 +32,9 @@ _RUN_EVERY = 16
 """Samples from one writing of a run's row to the next, also written at its end. The newest sample says all that changes in it;
 the disk is asked to write half as much. Only if the spool is damaged on top can it be unknown how far the run went."""
 
+_LOOK_BACK = 8
+"""Runs without a sample, such as of an agent that could not start, are passed over, so many of them."""
+
 _T = TypeVar("_T")
 Change = Callable[[Disk], object]
 
@@ -160,6 +163,15 @@ class Spool:
             self._add_drop(Drop(lost.run, lost.sequence, lost.sequence, DropReason.NO_DISK))
             self._changed = True
         return written
+
+    def newest_before(self) -> tuple[int, Sample] | None:
+        """(boot, newest sample) of the runs before the current one, as far as the disk still has one."""
+        for run in [run for run in reversed(self._runs.values()) if run.run != self._current][:_LOOK_BACK]:
+            row = self._try(lambda number=run.run: self._disk.newest(number) if self._disk else None)  # type: ignore[misc]
+            sample = _unpack(row) if row is not None and row.sound else None
+            if sample is not None:
+                return run.boot, sample
+        return None
 
     def load(self, run: int, first: int, last: int) -> list[Sample]:
         """Samples of a run that ``inventory`` lists, in order. What turns out to be damaged or missing is noted as dropped.
