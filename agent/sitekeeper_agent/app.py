@@ -451,6 +451,7 @@ class Agent:
             unconfirmed=self._courier.unconfirmed,
             spool=spool,
             standing=self._standing,
+            day=self._sampler.day,
         )
 
     # --- the connection ------------------------------------------------------------------------------------------------

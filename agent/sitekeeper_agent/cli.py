@@ -333,4 +333,17 @@ def _rows(told: dict[str, Any], running: bool, age_s: float) -> list[tuple[str, 
         ("disk", "takes samples" if told["spool_writable"] else "takes nothing: samples are kept in memory"),
         ("last receipt", moment(told["receipt_wall_ms"])),
         ("tickets", ", ".join(told["tickets"]) or "none"),
+        ("today", _hours(told)),
     ]
+
+
+def _hours(told: dict[str, Any]) -> str:
+    def amount(name: str) -> str:
+        minutes = int(told[name]) // 60
+        return f"{minutes // 60} h {minutes % 60} min"
+
+    if told.get("on_today_s") is None:
+        return "not measured yet"
+    if told.get("in_use_today_s") is None:
+        return f"on {amount('on_today_s')}; nothing tells how much of it in use"
+    return f"on {amount('on_today_s')}, in use {amount('in_use_today_s')}, idle {amount('idle_today_s')}"

@@ -50,15 +50,20 @@ class Day(NamedTuple):
         return values
 
 
+def told_by(values: Mapping[SeriesKey, int], number: int) -> Day | None:
+    """Day ``number`` as a sample's values have it; ``None`` for a sample of an agent that did not count."""
+    if _ON not in values:
+        return None
+    on_ms, in_use_ms, idle_ms = (1000 * max(0, values.get(key, 0)) for key in (_ON, _IN_USE, _IDLE))
+    return Day(number, on_ms, in_use_ms, idle_ms, told=_IN_USE in values)
+
+
 def day_of(values: Mapping[SeriesKey, int], local_ms: int) -> Day | None:
-    """The day that a sample taken at ``local_ms`` has carried; ``None`` for one of an agent that did not count.
+    """The day to go on with after a sample taken at ``local_ms``; ``None`` if it has carried none.
 
     ``None`` also for a date that can't be: where each boot begins in 1970 or 2010, the same date is not the same day.
     """
-    if _ON not in values or local_ms < EARLIEST_MS:
-        return None
-    on_ms, in_use_ms, idle_ms = (1000 * max(0, values.get(key, 0)) for key in (_ON, _IN_USE, _IDLE))
-    return Day(local_ms // DAY_MS, on_ms, in_use_ms, idle_ms, told=_IN_USE in values)
+    return told_by(values, local_ms // DAY_MS) if local_ms >= EARLIEST_MS else None
 
 
 class Counter:

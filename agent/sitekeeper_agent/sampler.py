@@ -171,7 +171,7 @@ class Sampler:
         self._playing = False
         self._settings_watch = Watch(spool)
         self._hours = self._counter(now())
-        self.day = hours.Day(0)
+        self.day: hours.Day | None = None
         """Hours of the site's day, as the last sample has them."""
         self.last: Look | None = None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sitekeeper_agent import platform
 from sitekeeper_agent.config import Settings
+from sitekeeper_agent.hours import Day
 from sitekeeper_agent.spool import SpoolStats
 from sitekeeper_agent.standing import Fault, Standing
 from sitekeeper_protocol.messages import Receipt
@@ -40,9 +41,17 @@ class StatusFile:
         self._known |= {"receipt_wall_ms": wall_ms, "tickets": list(receipt.tickets)}
 
     def write(
-        self, *, connected: bool, trouble: str, held: int, unconfirmed: int, spool: SpoolStats, standing: Standing
+        self,
+        *,
+        connected: bool,
+        trouble: str,
+        held: int,
+        unconfirmed: int,
+        spool: SpoolStats,
+        standing: Standing,
+        day: Day | None = None,
     ) -> None:
-        """Replace the file."""
+        """Replace the file. ``day``: hours of today, once there is a sample."""
         verdict = standing.verdict
         told = self._known | {
             "wall_ms": platform.wall_ms(),
@@ -57,6 +66,9 @@ class StatusFile:
             "kind": verdict.kind.value if verdict and verdict.kind else None,
             "since_boottime_ms": standing.since_ms if verdict else None,
             "reported": list(standing.numbers),
+            "on_today_s": day.on_ms // 1000 if day else None,
+            "in_use_today_s": day.in_use_ms // 1000 if day and day.told else None,
+            "idle_today_s": day.idle_ms // 1000 if day and day.told else None,
         }
         staged = self._path.with_suffix(".new")
         try:

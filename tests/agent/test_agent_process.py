@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -479,6 +480,7 @@ def test_status_tells_what_the_agent_does_by_text_and_exit_code(lab: Rig, county
     running = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert running.returncode == 0
     assert f"site          {SITE}" in running.stdout
+    assert re.search(r"^today +on \d+ h \d+ min; nothing tells how much of it in use$", running.stdout, re.MULTILINE)
     asked = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60)
     assert json.loads(asked.stdout)["connected"] is True
     assert (agent.state / "status.json").stat().st_mode & 0o777 == 0o644

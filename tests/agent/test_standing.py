@@ -7,7 +7,9 @@ import pytest
 
 from sitekeeper_agent import standing, statusfile
 from sitekeeper_agent.checkview import reporting
+from sitekeeper_agent.cli import _hours
 from sitekeeper_agent.config import Broker, Settings
+from sitekeeper_agent.hours import Day
 from sitekeeper_agent.spool import SpoolStats
 from sitekeeper_agent.standing import Fault, Standing
 from sitekeeper_protocol import sitecode
@@ -83,10 +85,10 @@ def test_several_numbers_are_told_in_one_sentence() -> None:
     assert standing.sentence(fault, "", "en") == "Reported, number T-1, T-2."
 
 
-def written(folder: Path, stood: Standing) -> dict[str, object]:
+def written(folder: Path, stood: Standing, day: Day | None = None) -> dict[str, object]:
     settings = Settings(site="0417", area="522634", broker=Broker(host="mqtt.example"), portal="https://portal.example/")
     statusfile.StatusFile(folder, settings, 1, BOOT).write(
-        connected=False, trouble="", held=0, unconfirmed=0, spool=SpoolStats(0, 0, True), standing=stood
+        connected=False, trouble="", held=0, unconfirmed=0, spool=SpoolStats(0, 0, True), standing=stood, day=day
     )
     told = statusfile.read(folder)
     assert told is not None
@@ -113,3 +115,17 @@ def test_the_file_of_another_version_is_read_as_far_as_it_is_understood(tmp_path
     told = statusfile.read(tmp_path)
     assert told is not None
     assert statusfile.fault(told, boot=BOOT, boottime_ms=1) == Fault(None, Rung.ISP, None, (), connected=True)
+
+
+@pytest.mark.parametrize(
+    ("day", "line"),
+    [
+        (None, "not measured yet"),
+        (Day(0, 3_700_000), "on 1 h 1 min; nothing tells how much of it in use"),
+        (Day(0, 3_700_000, 1_000, 3_660_000, told=True), "on 1 h 1 min, in use 0 h 0 min, idle 1 h 1 min"),
+    ],
+)
+def test_status_tells_the_hours_of_today_and_no_use_where_nothing_tells_of_it(
+    tmp_path: Path, day: Day | None, line: str
+) -> None:
+    assert _hours(written(tmp_path, Standing(), day)) == line

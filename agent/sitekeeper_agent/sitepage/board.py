@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from sitekeeper_agent.hours import Day
 from sitekeeper_agent.sitepage.repair import Repair
 from sitekeeper_agent.standing import Fault, Standing
 from sitekeeper_protocol.ladder import Reading, Verdict
@@ -45,6 +46,8 @@ class Seen(NamedTuple):
     metrics: frozenset[int] = frozenset()
     """Every metric that this run has put into a sample."""
     facts: Mapping[str, Scalar] = {}
+    day: Day | None = None
+    """Hours of today, as the newest sample has them."""
 
     @property
     def verdict(self) -> Verdict | None:

@@ -72,7 +72,22 @@ def _settings(settings: Settings, lang: Lang) -> list[tuple[str, str]]:
             ),
         ),
         ("visits", ("、" if lang == "zh" else ", ").join(dict.fromkeys(visited))),
+        ("afar", _said("afar_on" if settings.remote.enabled else "afar_off", lang)),
+        ("speed", _speed(settings, lang)),
+        ("players", _players(settings, lang)),
+        ("hours", _said("hours_text", lang)),
     ]
+
+
+def _speed(settings: Settings, lang: Lang) -> str:
+    if not settings.speed_test:
+        return _said("speed_none", lang)
+    return _said("speed_text", lang, host=_host(settings.speed_test), mb=settings.data_budget_mb)
+
+
+def _players(settings: Settings, lang: Lang) -> str:
+    names = ("、" if lang == "zh" else ", ").join(player.name for player in settings.players)
+    return _said("players_text", lang, names=names) if names else _said("players_none", lang)
 
 
 def _host(address: str) -> str:

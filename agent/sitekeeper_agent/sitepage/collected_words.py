@@ -29,13 +29,42 @@ COLLECTED: dict[str, Pair] = {
         "At most {days} days and {mib} MiB, {receipted} days after the county has confirmed.",
     ),
     "visits": ("为了测试，本机访问", "To test, this PC visits"),
+    "afar": ("县里能从远处做的", "What the county can do from afar"),
+    "afar_on": (
+        "改变本程序的设置（多久测一次、测哪里）；叫它马上测一次、测一次到某地址的路径、测一次下载速度、试放一次视频、"
+        "取回本程序自己的日志。除此以外什么都不能做，不能控制电脑、看屏幕或运行别的程序。",
+        "Change this program's settings (how often, and what to test); have it test at once, trace the way to an address, test "
+        "the speed, try to play the video, and fetch this program's own log. Nothing else: it can't control the PC, see its "
+        "screen, or run anything.",
+    ),
+    "afar_off": ("什么都不能，本机没有允许。", "Nothing: it is not allowed here."),
+    "speed": ("测速", "Speed tests"),
+    "speed_text": (
+        "从{host}下载一个文件，每天最多用{mb} MB流量，有人看视频时不测。",
+        "A file is downloaded from {host}, at most {mb} MB a day, and never while a video plays.",
+    ),
+    "speed_none": ("没有设置，不测。", "None: no file is configured."),
+    "players": ("看着的播放器", "Players that are watched"),
+    "players_text": (
+        "{names}：在不在播放、播了多久、卡了几次、出了什么错。不记录看的是什么。",
+        "{names}: whether it plays, how long, how often it stalls, and its errors. Not what is watched.",
+    ),
+    "players_none": ("没有。", "None."),
+    "hours": ("使用时长", "Hours of use"),
+    "hours_text": (
+        "每天开机多久、在用多久（播放器在播放，或有人在动键盘鼠标，不含按键内容）、平时几点断电。",
+        "How long the PC is on each day and in use (a player plays, or keys or mouse are used, not which), and at what time it "
+        "is usually switched off at the wall.",
+    ),
     "measured": ("测量的数值", "What is measured"),
     "facts": ("本机的资料", "About this PC"),
     "events": ("发生的事", "What happens"),
     "events_text": (
-        "开机、关机、停电、休眠、时钟跳变、故障的开始、结束和证据（测试过的地址）、播放开始和失败、按“我要报修”。",
-        "Start, shutdown, power loss, suspend, jumps of the clock, faults with their evidence (the addresses tested), "
-        'playback, and "Ask for repair" when it is pressed.',
+        "开机、关机、停电、休眠、时钟跳变、故障的开始、结束和证据（测试过的地址）、播放开始、停止、卡顿和失败、"
+        "网络设置被改动（改前和改后）、县里命令的结果、按“我要报修”。",
+        "Start, shutdown, power loss, suspend, jumps of the clock, faults with their evidence (the addresses tested), playback "
+        "that starts, stops, stalls or fails, network settings that were changed (before and after), the results of the "
+        'county\'s commands, and "Ask for repair" when it is pressed.',
     ),
     "nothing_yet": ("还没有测过。", "Nothing has been measured yet."),
 }
@@ -130,5 +159,6 @@ FACTS: dict[str, Pair] = {
     "network.wireless": ("无线", "wireless"),
     "network.speed_mbps": ("网卡速率（Mbit/s）", "speed of the adapter (Mbit/s)"),
     "network.resolvers": ("DNS服务器", "DNS servers"),
+    "power.usual_cut": ("平时几点断电", "time at which the PC is usually switched off at the wall"),
     "network.resolver": ("DNS由谁设置", "who set the DNS server"),
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sitekeeper_agent import standing
+from sitekeeper_agent import hours, standing
 from sitekeeper_agent.sampler import Look
 from sitekeeper_agent.sitepage import repair
 from sitekeeper_agent.sitepage.board import Board, CheckAsked
@@ -42,7 +42,7 @@ class Desk:
         seen = self._board.seen
         metrics = seen.metrics | {metric for metric, _ in sample.values}
         facts = {**seen.facts, **sample.facts} if sample.facts else seen.facts
-        self._board.seen = seen._replace(metrics=metrics, facts=facts)
+        self._board.seen = seen._replace(metrics=metrics, facts=facts, day=hours.told_by(sample.values, 0))
 
     def look_ended(self, look: Look | None, boottime_ms: int) -> None:
         """The look that ran is over, with ``None`` if it came to nothing; ``tell`` follows once its sample is kept."""

@@ -323,7 +323,16 @@ def _listed(numbers: "list[str] | tuple[str, ...]", lang: Lang) -> str:
 
 def _foot(told: Told, visit: Visit) -> Html:
     link = element("a", words.said("collected", visit.lang), href=f"/collected?lang={visit.lang}")
-    return element("div", link, element("span", _looked(told, visit.lang)), id="foot")
+    hours = _hours(told.seen, visit.lang)
+    return element("div", element("span", _looked(told, visit.lang)), link, *([" · ", hours] if hours else []), id="foot")
+
+
+def _hours(seen: Seen, lang: Lang) -> str:
+    """How long the PC was on today, and in use where something tells of it."""
+    if seen.day is None:
+        return ""
+    on, used = (words.hours(amount_ms // 60_000, lang) for amount_ms in (seen.day.on_ms, seen.day.in_use_ms))
+    return words.said("used_today" if seen.day.told else "on_today", lang, on=on, used=used)
 
 
 def _looked(told: Told, lang: Lang) -> str:

@@ -71,6 +71,8 @@ SAID: dict[str, Pair] = {
     "asked_already": ("您已经报修过了，不用再点。", "You have asked already. There is no need to press again."),
     "foreign": ("这个请求不是从本页来的，没有执行。", "That request did not come from this page and was not carried out."),
     "not_found": ("没有这一页。", "There is no such page."),
+    "on_today": ("今天开机{on}", "On today: {on}"),
+    "used_today": ("今天开机{on}，使用{used}", "On today: {on}, in use {used}"),
     "open_tickets": ("本站还没办完的单号：{numbers}", "Open numbers of this site: {numbers}"),
 }
 
@@ -132,3 +134,11 @@ def ago(minutes: int, lang: Lang) -> str:
     if minutes < 1:
         return "刚刚" if lang == "zh" else "just now"
     return f"{lasting(minutes, lang)}前" if lang == "zh" else f"{lasting(minutes, lang)} ago"
+
+
+def hours(minutes: int, lang: Lang) -> str:
+    """A length of time of a day, to the minute."""
+    whole, rest = divmod(minutes, 60)
+    if lang == "zh":
+        return f"{whole}小时{rest}分" if whole else f"{rest}分钟"
+    return f"{whole} h {rest} min" if whole else f"{rest} min"

@@ -10,7 +10,9 @@ from html.parser import HTMLParser
 import pytest
 
 from sitekeeper_agent import sitepage
-from sitekeeper_agent.config import Broker, Settings, SitePage
+from sitekeeper_agent.config import Broker, Remote, Settings, SitePage
+from sitekeeper_agent.hours import Day
+from sitekeeper_agent.playersettings import Player
 from sitekeeper_agent.sitepage import Board, CheckAsked, RepairAsked, Seen, visit
 from sitekeeper_agent.sitepage.door import AT_ONCE
 from sitekeeper_agent.sitepage.repair import Repair
@@ -424,6 +426,50 @@ def test_what_is_collected_names_what_was_sent_and_where_it_goes(board: Board, s
     assert "可用内存" not in chinese, "it was not sent"
     for part in ("processor in use", "temperature", "operating system: Debian 12", "encrypted", "Wi-Fi names", "7 days after"):
         assert part in english
+
+
+def test_what_is_collected_tells_of_players_hours_speed_tests_and_what_can_be_done_from_afar(board: Board) -> None:
+    players = (
+        Player(name="学习播放器", kind="process", processes=("study",)),
+        Player(name="mpv", kind="mpv", socket="/run/mpv"),
+    )
+    speed = "http://speed.county.example/10mb.bin?key=secret"
+    with page(board, players=players, speed_test=speed, data_budget_mb=7) as shown:
+        chinese, english = words_of(shown.get("/collected")), words_of(shown.get("/collected?lang=en"))
+        for part in (
+            "学习播放器、mpv：",
+            "不记录看的是什么",
+            "最多用7 MB",
+            "每天开机多久",
+            "改变本程序的设置",
+            "到某地址的路径",
+        ):
+            assert part in chinese
+        for part in ("学习播放器, mpv:", "speed.county.example, at most 7 MB", "in use", "settings", "trace", "own log"):
+            assert part in english
+        assert "secret" not in chinese + english
+    with page(board, remote=Remote(enabled=False)) as shown:
+        english = words_of(shown.get("/collected?lang=en"))
+        assert "Nothing: it is not allowed here." in english and "None: no file is configured." in english
+        assert "trace the way" not in english
+
+
+@pytest.mark.parametrize(
+    ("day", "chinese", "english"),
+    [
+        (
+            Day(0, 19_230_000, 7_500_000, 0, told=True),
+            "今天开机5小时20分，使用2小时5分",
+            "On today: 5 h 20 min, in use 2 h 5 min",
+        ),
+        (Day(0, 59 * 60_000), "今天开机59分钟", "On today: 59 min"),
+    ],
+)
+def test_the_page_tells_the_hours_of_today(board: Board, shown: Page, day: Day, chinese: str, english: str) -> None:
+    board.seen = well(day=day)
+    assert chinese in words_of(shown.get()) and english in words_of(shown.get("/?lang=en"))
+    board.seen = well()
+    assert "今天" not in words_of(shown.get())
 
 
 # --- bounds ------------------------------------------------------------------------------------------------------------
