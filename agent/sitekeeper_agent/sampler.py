@@ -31,6 +31,7 @@ from sitekeeper_protocol.vocabulary import (
 )
 
 _BASELINE, _NETWORK, _LEARNED, _COMMISSIONED = "baseline", "network", "learned", "commissioned_network"
+_IDLE_KNOWN = "idle_known"
 _NO_MORE: Mapping[SeriesKey, int] = MappingProxyType({})
 _NO_FACTS: Mapping[str, Scalar] = MappingProxyType({})
 _NOTHING_LEARNED = Learned()
@@ -193,7 +194,8 @@ class Sampler:
         """What to measure now. ``carry_out`` may run in another thread; then comes ``finish``."""
         self._follow_network()
         known = context_of(self._settings, self._spool.clock(self._boot), self._now(), self._learned)
-        self._context = known._replace(own_traffic=self._link.catching_up or self._playing)
+        idle_known = self._spool.meta(_IDLE_KNOWN) is not None
+        self._context = known._replace(own_traffic=self._link.catching_up or self._playing, idle_known=idle_known)
         return Order(self._context, self._baseline, self.last.verdict if self.last else None)
 
     def finish(self, found: Look, events: Sequence[Event] = (), more: Mapping[SeriesKey, int] = _NO_MORE) -> Sample:
@@ -202,6 +204,8 @@ class Sampler:
         self._keep_baseline(found.baseline)
         self._learn(found)
         self._playing = more.get((Metric.PLAYING.value, ""), 0) > 0
+        if found.values.get((Metric.SESSION_ACTIVE.value, "")) == 0:
+            self._spool.set_meta(_IDLE_KNOWN, b"1")
         self.last = found
         changed = verdict_event(before, found.verdict)
         values = dict(found.values) | ladder_values(found.readings) | verdict_values(found.verdict) | dict(more)

@@ -6,6 +6,7 @@ from sitekeeper_agent.platform.facts import (
     HERE,
     End,
     Family,
+    Idle,
     InterfaceAddress,
     Link,
     Neighbour,
@@ -30,6 +31,7 @@ if sys.platform == "win32":
         neighbour,
         os_name,
         resolvers,
+        session_idle,
         system_going_down,
         system_volume,
         times_on,
@@ -54,11 +56,13 @@ else:
         times_on,
         wall_ms,
     )
+    from sitekeeper_agent.platform.linux_sessions import session_idle
 
 __all__ = [
     "HERE",
     "End",
     "Family",
+    "Idle",
     "InterfaceAddress",
     "Link",
     "Neighbour",
@@ -79,6 +83,7 @@ __all__ = [
     "neighbour",
     "os_name",
     "resolvers",
+    "session_idle",
     "system_going_down",
     "system_volume",
     "times_on",

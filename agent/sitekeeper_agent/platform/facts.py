@@ -82,6 +82,13 @@ class Configured(NamedTuple):
     resolvers_by: str = ""
 
 
+class Idle(NamedTuple):
+    """What the system says of all sessions: nobody has used the PC for a while, and since when (Unix µs; 0: never said)."""
+
+    hint: bool
+    since_us: int
+
+
 @unique
 class End(StrEnum):
     """How a time on ended, as the system itself has written it down."""

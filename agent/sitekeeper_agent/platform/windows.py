@@ -23,6 +23,7 @@ from sitekeeper_agent.platform import windows_events, windows_outputs
 from sitekeeper_agent.platform.facts import (
     HERE,
     Family,
+    Idle,
     InterfaceAddress,
     Link,
     Neighbour,
@@ -217,6 +218,11 @@ def resolvers(roots: Roots = HERE) -> Resolvers:
         by_hand.extend(_words(rf"{_TCPIP}\{guid}", "NameServer"))
         leased.extend(_words(rf"{_TCPIP}\{guid}", "DhcpNameServer"))
     return Resolvers(tuple(dict.fromkeys(by_hand or leased))[:3], by_hand=bool(by_hand))
+
+
+def session_idle(wait_s: float, roots: Roots = HERE) -> Idle | None:
+    """Nothing: what runs in the background of Windows can't see whether keys or mouse are used (session 0)."""
+    return None
 
 
 def hosts_file(roots: Roots = HERE) -> str:

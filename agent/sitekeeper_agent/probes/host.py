@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from sitekeeper_agent import __version__
-from sitekeeper_agent.platform import Roots, boottime_ms, default_route, os_name, system_volume
+from sitekeeper_agent.platform import Idle, Roots, boottime_ms, default_route, os_name, session_idle, system_volume
 from sitekeeper_agent.probes.probe import MAX_TARGET, Context, Findings
 from sitekeeper_protocol import __version__ as protocol_version
 from sitekeeper_protocol.messages import Scalar, SeriesKey
@@ -17,6 +17,7 @@ from sitekeeper_protocol.vocabulary import Metric, to_wire
 
 _HOTTEST_C = 150
 _OWN = psutil.Process()
+_LOGIND_S = 1.0
 
 
 def probe(context: Context) -> Findings:
@@ -24,7 +25,21 @@ def probe(context: Context) -> Findings:
     now = {**_processor_ms(), **_traffic(context.roots), "agent_cpu_ms": round(time.process_time() * 1000)}
     values = _levels(context.state_dir)
     values.update(rates(context.before, now))
+    active = in_use(session_idle(min(_LOGIND_S, context.left_s), context.roots), known=context.idle_known)
+    if active is not None:
+        values[_key(Metric.SESSION_ACTIVE)] = int(active)
     return Findings((), values, _facts(context.roots), now)
+
+
+def in_use(idle: Idle | None, *, known: bool) -> bool | None:
+    """Whether keys or mouse are used; ``None``: it can't be told.
+
+    Many desktops never tell logind that nobody is there. So "in use" is believed only of one that has said the other before
+    (``known``), and "idle" of one that says since when; without any session logind calls a PC idle that nobody has asked.
+    """
+    if idle is None or (not known and not (idle.hint and idle.since_us)):
+        return None
+    return not idle.hint
 
 
 def _levels(state_dir: str) -> dict[SeriesKey, int]:
