@@ -91,7 +91,7 @@ def test_adapters_are_read_alike_in_both_languages(name: str, names: tuple[str, 
             addresses=("10.8.0.5", "169.254.31.7"),
             gateways=("10.8.0.1",),
             mac="00:e0:4c:68:01:9c",
-            duplicate=True,
+            duplicates=("10.8.0.5",),
         ),
         Adapter(
             name=names[3],

@@ -21,9 +21,10 @@ from sitekeeper_agent.platform.facts import (
 )
 from sitekeeper_protocol.messages import StopReason
 
-# Flags of route(8) and of include/uapi/linux/route.h, if_arp.h
+# Flags of route(8) and of include/uapi/linux/route.h, if_arp.h, if_addr.h
 _RTF_UP, _RTF_GATEWAY, _RTF_REJECT = 0x1, 0x2, 0x200
 _ATF_COMPLETE = 0x2
+_IFA_F_DADFAILED = 0x08
 _MOST_BYTES = 256 * 1024
 
 # Programs that write resolv.conf name themselves in its comments; see resolved.conf(5), NetworkManager.conf(5), resolvconf(8).
@@ -150,6 +151,19 @@ def interface_addresses(interface: str, family: Family) -> tuple[InterfaceAddres
     wanted = socket.AF_INET if family == "ipv4" else socket.AF_INET6
     found = psutil.net_if_addrs().get(interface, [])
     return tuple(InterfaceAddress(a.address.partition("%")[0], _prefix(a.netmask)) for a in found if a.family == wanted)
+
+
+def disputed_addresses(roots: Roots = HERE) -> tuple[str, ...]:
+    """This machine's IPv6 addresses that the kernel does not use since another machine has them (RFC 4862, section 5.4)."""
+    found: list[str] = []
+    for line in _read(Path(roots.proc) / "net/if_inet6").splitlines():
+        fields = line.split()
+        try:
+            if int(fields[4], 16) & _IFA_F_DADFAILED:
+                found.append(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(fields[0])))
+        except (IndexError, ValueError):
+            continue
+    return tuple(found)
 
 
 def _prefix(netmask: str | None) -> int:

@@ -200,9 +200,13 @@ def neighbour(address: str, roots: Roots = HERE) -> Neighbour | None:
     return windows_outputs.neighbour(_say("arp", "-a", address), address)
 
 
-def adapters() -> tuple[windows_outputs.Adapter, ...]:
-    """Adapters as `ipconfig /all` has them; among other things it says where another machine has this one's address."""
-    return windows_outputs.adapters(_say("ipconfig", "/all"))
+def disputed_addresses(roots: Roots = HERE) -> tuple[str, ...]:
+    """This machine's addresses that Windows does not use since another machine has them: `ipconfig /all` says so."""
+    try:
+        found = windows_outputs.adapters(_remembered("ipconfig", "/all"))
+    except PlatformUnsupported:
+        return ()
+    return tuple(address for adapter in found for address in adapter.duplicates)
 
 
 def times_on(most_events: int = 200) -> tuple[Stretch, ...]:

@@ -103,7 +103,7 @@ def neighbour(text: str, address: str) -> Neighbour | None:
 
 
 class Adapter(NamedTuple):
-    """One network adapter. ``dhcp`` is ``None`` where nothing is said; ``duplicate``: another machine has its address."""
+    """One network adapter. ``dhcp`` is ``None`` where nothing is said; ``duplicates``: addresses that another machine has."""
 
     name: str
     kind: AdapterKind
@@ -114,7 +114,7 @@ class Adapter(NamedTuple):
     resolvers: tuple[str, ...] = ()
     dhcp_server: str | None = None
     mac: str | None = None
-    duplicate: bool = False
+    duplicates: tuple[str, ...] = ()
 
 
 _HEAD = re.compile(r"(\S.*?)\s*(?:adapter|适配器)\s+(.+?)\s*[:：]\s*")
@@ -181,8 +181,9 @@ def _kind(words: str) -> AdapterKind:
 
 
 def _adapter(name: str, kind: AdapterKind, rows: list[tuple[str, str]]) -> Adapter:
-    def all_of(label: str) -> tuple[str, ...]:
-        found = (_address(re.split(r"[(（]", value)[0].strip()) for at, value in rows if at == label)
+    def all_of(label: str, words: tuple[str, ...] = ("",)) -> tuple[str, ...]:
+        meant = (value for at, value in rows if at == label and any(word in value.lower() for word in words))
+        found = (_address(re.split(r"[(（]", value)[0].strip()) for value in meant)
         return tuple(address for address in found if address)
 
     values = dict(reversed([row for row in rows if row[0]]))
@@ -197,7 +198,7 @@ def _adapter(name: str, kind: AdapterKind, rows: list[tuple[str, str]]) -> Adapt
         resolvers=all_of("resolver"),
         dhcp_server=next(iter(all_of("dhcp_server")), None),
         mac=mac if _MAC.fullmatch(mac) else None,
-        duplicate=any(at == "address" and any(word in value.lower() for word in _DUPLICATE) for at, value in rows),
+        duplicates=all_of("address", _DUPLICATE),
     )
 
 

@@ -8,13 +8,14 @@ from sitekeeper_agent.platform import (
     InterfaceAddress,
     PlatformUnsupported,
     default_route,
+    disputed_addresses,
     interface_addresses,
     interface_macs,
     interfaces,
     neighbour,
 )
 from sitekeeper_agent.probes import dialin, duplicate
-from sitekeeper_agent.probes.probe import Context, Findings, paths
+from sitekeeper_agent.probes.probe import Context, Findings, family_of, paths
 from sitekeeper_protocol.ladder import Reading
 from sitekeeper_protocol.messages import Scalar
 from sitekeeper_protocol.vocabulary import Method, Reason, Rung, State
@@ -26,15 +27,25 @@ _DIALLED = re.compile(r"(ppp|wwan|tun|tap|wg)\d*", re.ASCII)
 def probe(context: Context) -> Findings:
     """The address of the default route's interface; without a route, of any interface that could carry one."""
     facts: dict[str, Scalar] = {}
-    return Findings(tuple(_path(path, context, facts) for path in paths(context)), {}, facts)
+    counters: dict[str, int] = {}
+    disputed = disputed_addresses(context.roots)
+    readings = tuple(_path(path, context, disputed, facts, counters) for path in paths(context))
+    return Findings(readings, {}, facts, counters)
 
 
-def _path(path: Family, context: Context, facts: dict[str, Scalar]) -> Reading:
+def _path(
+    path: Family, context: Context, disputed: tuple[str, ...], facts: dict[str, Scalar], counters: dict[str, int]
+) -> Reading:
     routed = default_route(path, context.roots).interface
     reading = _reading(path, _addresses(path, routed, context))
-    if not routed and context.dial_log:
+    if reading.state == State.FAIL and (lost := [address for address in disputed if family_of(address) == path]):
+        # The system found out by itself, and has taken the address out of use.
+        from msgspec.structs import replace
+
+        return replace(reading, reason=Reason.DUPLICATE_ADDRESS, target=lost[0])
+    if not routed:
         # The cable towards the modem may have an address of its own, which leads no further.
-        return _explained(reading, context)
+        return _explained(reading, context, counters)
     if reading.state == State.OK and path == "ipv4" and routed and not _DIALLED.fullmatch(routed):
         return _undisputed(reading, routed, context, facts)
     return reading
@@ -50,9 +61,9 @@ def _reading(path: Family, addresses: list[InterfaceAddress]) -> Reading:
     return Reading(rung=Rung.ADDRESS, path=path, state=state, reason=reason, method=Method.SYSTEM, target=address)
 
 
-def _explained(reading: Reading, context: Context) -> Reading:
-    """No way out: where the PC dials in itself, the dialler's log says why."""
-    why = dialin.last_word(context.dial_log)
+def _explained(reading: Reading, context: Context, counters: dict[str, int]) -> Reading:
+    """No way out: where the PC dials in itself, the dialler's log says why, or else what it wrote to the system's journal."""
+    why = dialin.last_word(context.dial_log) if context.dial_log else dialin.last_word_of_journal(context, counters)
     return reading if why is Reason.NONE else _with(reading, why, Method.LOG_FILE)
 
 

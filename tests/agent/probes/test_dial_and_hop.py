@@ -2,11 +2,12 @@
 
 import socket
 import struct
+import time
 from pathlib import Path
 
 import pytest
 
-from sitekeeper_agent.platform import Link, Roots, interface_link
+from sitekeeper_agent.platform import Link, Roots, disputed_addresses, interface_link
 from sitekeeper_agent.probes import Context, address, dialin, duplicate, hop, parse_portal
 from sitekeeper_protocol.vocabulary import Method, Reason, State
 
@@ -67,6 +68,67 @@ def test_without_a_route_the_diallers_log_says_why(tmp_path: Path) -> None:
     context = Context(parse_portal("http://portal.example/"), 0.0, roots=nothing, dial_log=str(log))
     (reading,) = address.probe(context).readings
     assert (reading.state, reading.reason, reading.method) == (State.FAIL, Reason.PPPOE_REJECTED, Method.LOG_FILE)
+
+
+def journal(folder: Path, monkeypatch: pytest.MonkeyPatch, says: str, code: int = 0) -> Path:
+    """A `journalctl` that answers so; the file holds what it was asked, a line for each time."""
+    (folder / "run/systemd/journal").mkdir(parents=True)
+    asked, answer, tool = folder / "asked", folder / "answer", folder / "bin/journalctl"
+    answer.write_text(says)
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\necho "$@" >> {asked}\ncat {answer}\nexit {code}\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    return asked
+
+
+def no_way_out(folder: Path) -> Context:
+    nothing = Roots(proc=str(folder), sys=str(folder), run=str(folder / "run"))
+    return Context(parse_portal("http://portal.example/"), time.monotonic() + 20, roots=nothing)
+
+
+def test_without_a_log_file_the_diallers_lines_in_the_journal_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = journal(tmp_path, monkeypatch, "Using interface ppp0\nRemote message: 欠费\nPAP authentication failed\n")
+    context = no_way_out(tmp_path)
+    found = address.probe(context)
+    (reading,) = found.readings
+    assert (reading.state, reading.reason, reading.method) == (State.FAIL, Reason.PPPOE_REJECTED, Method.LOG_FILE)
+    assert "--boot" in asked.read_text() and "--identifier=pppd" in asked.read_text(), "nobody else's lines"
+    (again,) = address.probe(context._replace(before=found.counters)).readings
+    assert again.reason is Reason.PPPOE_REJECTED
+    assert len(asked.read_text().splitlines()) == 1, "it is asked once in two minutes"
+
+
+@pytest.mark.parametrize(("says", "code"), [("PAP authentication failed\n", 1), ("", 0), ("x" * 200_000, 0)])
+def test_a_journal_that_may_not_be_read_or_says_nothing_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, code: int
+) -> None:
+    journal(tmp_path, monkeypatch, says, code)
+    assert address.probe(no_way_out(tmp_path)).readings[0].reason is Reason.NO_ADDRESS
+
+
+def test_with_a_way_out_the_journal_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = journal(tmp_path, monkeypatch, "PAP authentication failed\n")
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/route").write_text(
+        "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+        "nosuch0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n"
+    )
+    assert address.probe(no_way_out(tmp_path)).readings[0].reason is Reason.NO_ADDRESS
+    assert not asked.exists()
+
+
+def test_an_address_that_the_kernel_itself_found_to_be_anothers_is_named(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/if_inet6").write_text(
+        "20010db8000000000000000000000007 02 40 00 c8     eth0\n"
+        "20010db8000000000000000000000008 02 40 00 80     eth0\nnonsense\n"
+    )
+    assert disputed_addresses(Roots(proc=str(tmp_path))) == ("2001:db8::7",)
+    nothing = Roots(proc=str(tmp_path), sys=str(tmp_path), run=str(tmp_path))
+    context = Context(parse_portal("http://[2001:db8::1]/"), time.monotonic() + 20, roots=nothing)
+    (reading,) = address.probe(context).readings
+    assert (reading.state, reading.reason, reading.target) == (State.FAIL, Reason.DUPLICATE_ADDRESS, "2001:db8::7")
 
 
 WINDOWS = """
