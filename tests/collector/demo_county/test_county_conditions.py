@@ -5,10 +5,10 @@ import random
 import pytest
 
 from sitekeeper_agent import journal, sampler
-from sitekeeper_collector.demo.county import conditions, measures
-from sitekeeper_collector.demo.county.conditions import Condition
-from sitekeeper_collector.demo.county.site import start_events
-from sitekeeper_collector.demo.county.spool import Run
+from sitekeeper_collector.simulate import conditions, measures
+from sitekeeper_collector.simulate.conditions import Condition
+from sitekeeper_collector.simulate.site import start_events
+from sitekeeper_collector.simulate.spool import Run
 from sitekeeper_protocol.ladder import Verdict, diagnose, judge
 from sitekeeper_protocol.vocabulary import Grade, Kind, Metric, Party, Rung, State
 

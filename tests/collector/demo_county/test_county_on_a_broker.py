@@ -9,9 +9,9 @@ import pytest
 from sitekeeper_collector.broker import folder as broker_folder
 from sitekeeper_collector.broker.mosquitto import BrokerPlan
 from sitekeeper_collector.demo.county import County, CountyError, Pace, cast, plan_sites, sites_csv
-from sitekeeper_collector.demo.county.conditions import Condition
 from sitekeeper_collector.demo.county.script import Step
 from sitekeeper_collector.embedded.broker import EmbeddedBroker
+from sitekeeper_collector.simulate.conditions import Condition
 from sitekeeper_collector.store.samples import content
 from sitekeeper_protocol.messages import PowerEvent, PowerEventRecord, Sample, VerdictEvent
 from sitekeeper_protocol.vocabulary import Kind

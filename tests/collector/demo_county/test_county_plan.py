@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitekeeper_collector.demo.county import County, CountyError, cast, plan_classes, plan_script, plan_sites, sites_csv
-from sitekeeper_collector.demo.county.conditions import Condition
 from sitekeeper_collector.demo.county.plan import MIN_SITES
 from sitekeeper_collector.demo.county.script import Step
 from sitekeeper_collector.registry import files
+from sitekeeper_collector.simulate.conditions import Condition
 
 
 @settings(deadline=None, max_examples=25)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitekeeper_collector.demo.county import Condition, Pace
-from sitekeeper_collector.demo.county.site import Moment, SimSite
+from sitekeeper_collector.simulate.site import Moment, SimSite
 from sitekeeper_protocol import RELEASED_MS, codec
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.intervals import Intervals

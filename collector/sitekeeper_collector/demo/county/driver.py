@@ -19,13 +19,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sitekeeper_collector.broker.folder import read_password, site_password_file
-from sitekeeper_collector.demo.county.conditions import Condition
-from sitekeeper_collector.demo.county.pace import Pace
 from sitekeeper_collector.demo.county.plan import Class, plan_classes
 from sitekeeper_collector.demo.county.script import Step, plan_script
 from sitekeeper_collector.demo.county.seat import Seat
-from sitekeeper_collector.demo.county.site import Moment, SimSite
 from sitekeeper_collector.registry.entry import SiteEntry
+from sitekeeper_collector.simulate.conditions import Condition
+from sitekeeper_collector.simulate.pace import Pace
+from sitekeeper_collector.simulate.site import Moment, SimSite
 
 _log = logging.getLogger("sitekeeper.demo.county")
 

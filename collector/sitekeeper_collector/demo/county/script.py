@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from sitekeeper_collector.demo.county import plan
-from sitekeeper_collector.demo.county.conditions import Condition
 from sitekeeper_collector.registry.entry import SiteEntry
+from sitekeeper_collector.simulate.conditions import Condition
 from sitekeeper_protocol.texts import Lang, Pair
 
 

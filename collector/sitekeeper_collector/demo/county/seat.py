@@ -3,10 +3,10 @@
 import selectors
 import socket
 
-from sitekeeper_collector.demo.county.conditions import Condition
-from sitekeeper_collector.demo.county.pace import Pace
-from sitekeeper_collector.demo.county.site import Moment, SimSite
 from sitekeeper_collector.demo.county.wire import Acknowledged, Down, Happening, Link, Received, Up
+from sitekeeper_collector.simulate.conditions import Condition
+from sitekeeper_collector.simulate.pace import Pace
+from sitekeeper_collector.simulate.site import Moment, SimSite
 from sitekeeper_protocol import WIRE_VERSION, codec
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.messages import Result, ResultState

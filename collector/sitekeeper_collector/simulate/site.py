@@ -7,11 +7,11 @@ are ``Moment``: the wall clock, and a clock that never jumps.
 import random
 from typing import NamedTuple
 
-from sitekeeper_collector.demo.county import conditions, measures
-from sitekeeper_collector.demo.county.conditions import Condition
-from sitekeeper_collector.demo.county.courier import Courier, Plan
-from sitekeeper_collector.demo.county.pace import Pace
-from sitekeeper_collector.demo.county.spool import MOST, Run, Spool
+from sitekeeper_collector.simulate import conditions, measures
+from sitekeeper_collector.simulate.conditions import Condition
+from sitekeeper_collector.simulate.courier import Courier, Plan
+from sitekeeper_collector.simulate.pace import Pace
+from sitekeeper_collector.simulate.spool import MOST, Run, Spool
 from sitekeeper_protocol import WIRE_VERSION, codec
 from sitekeeper_protocol.errors import ProtocolError
 from sitekeeper_protocol.ladder import Verdict, diagnose, judge

@@ -7,8 +7,8 @@ by the driver's clock.
 import random
 from typing import NamedTuple
 
-from sitekeeper_collector.demo.county.pace import Pace
-from sitekeeper_collector.demo.county.spool import Spool
+from sitekeeper_collector.simulate.pace import Pace
+from sitekeeper_collector.simulate.spool import Spool
 from sitekeeper_protocol.intervals import Intervals
 from sitekeeper_protocol.messages import Receipt, RunReceipt
 
