@@ -160,11 +160,48 @@ def check_confinement(machine: Booted) -> None:
     assert "0" not in fields["Uid"].split()
 
 
+def check_handover(machine: Booted) -> None:
+    """The process that systemd started has begun anew without YAML, is still the main one, and still speaks to systemd."""
+    pid = machine.property("MainPID")
+    assert pid == machine.property("ExecMainPID") and machine.property("NRestarts") == "0"
+    begun_with = machine.run("sh", "-c", f"tr '\\0' '\\n' < /proc/{pid}/environ").stdout.splitlines()
+    assert any(line.startswith("SITEKEEPER_SETTINGS_FD=") for line in begun_with), begun_with
+    assert any(line.startswith("NOTIFY_SOCKET=") for line in begun_with)
+    assert "yaml" not in machine.run("cat", f"/proc/{pid}/maps").stdout
+    beaten = machine.property("WatchdogTimestampMonotonic")
+    wait_until(lambda: machine.property("WatchdogTimestampMonotonic") != beaten, "the watchdog is fed", 30, every_s=0.2)
+    assert machine.property("MainPID") == pid
+
+
+ASK = """
+import time
+from sitekeeper_agent.platform import session_idle
+from sitekeeper_agent.probes import Context, parse_portal
+from sitekeeper_agent.probes.dialin import last_word_of_journal
+print(session_idle(5), last_word_of_journal(Context(parse_portal("http://p.example/"), time.monotonic() + 20), {}).name)
+"""
+
+
+def check_senses(machine: Booted) -> None:
+    """As the agent's user: the real logind answers, and pppd's words in the real journal can be read, with the group alone."""
+    machine.run("logger", "-t", "pppd", "PAP authentication failed")
+    machine.run("logger", "-t", "other", "PAP authentication succeeded")
+    machine.run("journalctl", "--sync")
+    user = "--reuid=sitekeeper-agent --regid=sitekeeper-agent"
+    command = ["env", f"PYTHONPATH=/{MODULES}", "python3", "-c", ASK]
+    asked = machine.run("setpriv", *user.split(), "--groups=systemd-journal", *command)
+    assert asked.stdout.startswith("Idle(hint=") and asked.stdout.split()[-1] == "PPPOE_REJECTED", asked
+    assert machine.run("setpriv", *user.split(), "--clear-groups", *command).stdout.split()[-1] == "NONE"
+    groups = machine.run("cat", f"/proc/{machine.property('MainPID')}/status").stdout.partition("Groups:")[2].splitlines()[0]
+    journal = machine.run("getent", "group", "systemd-journal").stdout.split(":")[2]
+    assert journal in groups.split()
+
+
 @pytest.mark.slow
 @pytest.mark.root
 @pytest.mark.broker
 def test_under_a_real_systemd_it_reports_recovers_and_says_goodbye(package: Path, system: Path, tmp_path: Path) -> None:
-    """One boot: unconfigured, configured, killed, hung, upgraded, switched off."""
+    """One boot: unconfigured, configured, begun anew without YAML, killed, hung, upgraded, switched off."""
     shutil.copyfile(package, system / "root/first.deb")
     succeed(system, "dpkg", "-i", "/root/first.deb")
     with (
@@ -179,6 +216,8 @@ def test_under_a_real_systemd_it_reports_recovers_and_says_goodbye(package: Path
         assert machine.run("systemctl", "start", "sitekeeper-agent").returncode == 0, machine.journal()
         county.wait_for(lambda c: len(c.samples()) > 3, "samples arrive", timeout_s=90)
         check_confinement(machine)
+        check_handover(machine)
+        check_senses(machine)
         wait_until(lambda: machine.property("StatusText") == "connected", lambda: machine.property("StatusText"), every_s=0.2)
 
         for number, reason in (("KILL", "signal"), ("STOP", "watchdog")):
