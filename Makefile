@@ -10,7 +10,7 @@ TEST_PROGRAMS := mosquitto:mosquitto mosquitto_passwd:mosquitto mosquitto_pub:mo
 	dnsmasq:dnsmasq-base nft:nftables ip:iproute2 chromium:chromium chromedriver:chromium-driver \
 	debootstrap:debootstrap systemd-nspawn:systemd-container setfacl:acl \
 	mpv:mpv vlc:vlc-bin vlc-plugins:vlc-plugin-base ffmpeg:ffmpeg nginx:nginx-light openssl:openssl \
-	influxd:influxdb victoria-metrics:victoria-metrics
+	influxd:influxdb victoria-metrics:victoria-metrics initdb:postgresql
 
 PIN := --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
 
