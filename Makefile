@@ -3,7 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-PACKAGES := protocol agent collector
+PACKAGES := protocol agent collector dashboards
+# What is needed to measure and to collect; the dashboards have needs of their own (requirements/dashboards.in).
+RUN_PACKAGES := protocol agent collector
 RUN := .venv/.run-stamp
 DEV := .venv/.dev-stamp
 TEST_PROGRAMS := mosquitto:mosquitto mosquitto_passwd:mosquitto mosquitto_pub:mosquitto-clients faketime:faketime \
@@ -61,7 +63,7 @@ bundle: $(RUN) ## the agent's offline bundle for Windows, in dist/ (ARGS="--pyth
 
 pins: ## pin requirements/*.in anew (needs uv)
 	@command -v uv >/dev/null || { echo "MISSING: uv    Get it with:  pipx install uv" >&2; exit 1; }
-	cd requirements && uv pip compile $(PIN) run.in -o run.txt && for name in agent dev; do \
+	cd requirements && uv pip compile $(PIN) run.in -o run.txt && for name in agent dashboards dev; do \
 		uv pip compile $(PIN) -c run.txt $$name.in -o $$name.txt; done
 
 clean: ## take away what make has made (.venv, caches, var/)
@@ -77,9 +79,9 @@ test-programs:
 	@.ci/need venv:python3-venv
 	$(PYTHON) -m venv .venv
 
-$(RUN): .venv/bin/python requirements/run.txt $(PACKAGES:%=%/pyproject.toml)
+$(RUN): .venv/bin/python requirements/run.txt $(RUN_PACKAGES:%=%/pyproject.toml)
 	$(PIP) install --require-hashes -r requirements/run.txt
-	$(PIP) install --no-deps --no-build-isolation $(PACKAGES:%=-e %)
+	$(PIP) install --no-deps --no-build-isolation $(RUN_PACKAGES:%=-e %)
 	@touch $@
 
 $(DEV): .venv/bin/python requirements/dev.txt $(PACKAGES:%=%/pyproject.toml)

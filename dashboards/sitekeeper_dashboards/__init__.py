@@ -1,0 +1,1 @@
+"""Sitekeeper's Grafana dashboards as code: built, rendered to JSON, published."""
