@@ -19,9 +19,11 @@ from sitekeeper_protocol.messages import Drop
 
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x736B7370  # "sksp"
-_WAL_PAGES = 64
-_PAGE_BYTES = 4096
-WAL_RESERVE_BYTES = 4 * _WAL_PAGES * _PAGE_BYTES
+_PAGE_BYTES = 1024
+"""Of a new file; an older one keeps its 4096. Each page that a sample changes goes to the WAL as a whole: with small ones the disk
+writes a third less (``benchmarks/spool_days.py`` has the sizes of a month)."""
+_WAL_BYTES = 256 * 1024
+WAL_RESERVE_BYTES = 4 * _WAL_BYTES
 """Room kept for the WAL: it is checkpointed at a quarter of this, and a large transaction may stand on top."""
 
 RUNS = (
@@ -141,6 +143,7 @@ class Disk:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self.path = path
+        self._page_bytes = self._pragma("page_size")
 
     @classmethod
     def open(cls, path: Path) -> "Disk":
@@ -149,10 +152,10 @@ class Disk:
             db = sqlite3.connect(path, timeout=2, isolation_level=None)
             try:
                 _prepare(db)
+                return cls(db, path)
             except BaseException:
                 db.close()
                 raise
-        return cls(db, path)
 
     def close(self) -> None:
         """Close; the WAL is folded into the file."""
@@ -239,7 +242,7 @@ class Disk:
         with _translated():
             over = self.file_bytes() - max_bytes
             if over > 0:
-                self._db.execute(f"PRAGMA incremental_vacuum({over // _PAGE_BYTES + 1})").fetchall()
+                self._db.execute(f"PRAGMA incremental_vacuum({over // self._page_bytes + 1})").fetchall()
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     # --- reading ---
@@ -318,12 +321,12 @@ class Disk:
         """Bytes of the file that hold something."""
         with _translated():
             pages = self._pragma("page_count") - self._pragma("freelist_count")
-        return pages * _PAGE_BYTES
+        return pages * self._page_bytes
 
     def file_bytes(self) -> int:
         """Size of the file once the WAL is folded in."""
         with _translated():
-            return self._pragma("page_count") * _PAGE_BYTES
+            return self._pragma("page_count") * self._page_bytes
 
     def disk_bytes(self) -> int:
         """What file and WAL take up on disk now."""
@@ -341,11 +344,12 @@ class Disk:
 
 def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA cache_size=-512")
+    db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
     db.execute("PRAGMA auto_vacuum=INCREMENTAL")
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
-    db.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
-    db.execute(f"PRAGMA journal_size_limit={_WAL_PAGES * _PAGE_BYTES}")
+    db.execute(f"PRAGMA wal_autocheckpoint={_WAL_BYTES // int(db.execute('PRAGMA page_size').fetchone()[0])}")
+    db.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version == 0 and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         script = f"PRAGMA application_id={_APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION};"
