@@ -1,6 +1,11 @@
-"""What `sitekeeper-agent status` shows: a small file in the state folder, replaced as a whole, without anything secret."""
+"""What `sitekeeper-agent status` shows: a small file, replaced as a whole at each sample, without anything secret.
+
+It is true only while the agent runs. Where the service manager gives a folder in memory (RUNTIME_DIRECTORY, systemd.exec(5)), it
+lies there, and the state folder has a link to it: in a year it would have the disk write two gigabytes for nothing.
+"""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +24,11 @@ class StatusFile:
     """The file of one running agent. A disk that takes nothing costs the file, not the agent."""
 
     def __init__(self, folder: Path, settings: Settings, run: int, boot: int) -> None:
-        self._path = folder / FILE_NAME
+        self._link = folder / FILE_NAME
+        # Of several folders, which are separated by colons, the first.
+        in_memory = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+        self._path = Path(in_memory) / FILE_NAME if in_memory else self._link
+        self._linked = not in_memory
         self._known: dict[str, Any] = {
             "site": settings.site,
             "run": f"{run:016x}",
@@ -75,9 +84,19 @@ class StatusFile:
             staged.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
             staged.chmod(0o644)
             staged.replace(self._path)
+            self._point_there()
         except OSError:
             # The spool says what is wrong with the disk; this file is only a convenience.
             return
+
+    def _point_there(self) -> None:
+        if not self._linked:
+            if not self._link.is_symlink() or self._link.readlink() != self._path:
+                staged = self._link.with_suffix(".new")
+                staged.unlink(missing_ok=True)
+                staged.symlink_to(self._path)
+                staged.replace(self._link)
+            self._linked = True
 
 
 def read(folder: Path) -> dict[str, Any] | None:
