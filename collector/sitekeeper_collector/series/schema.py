@@ -105,7 +105,9 @@ TARGET = Measurement(
 )
 LEDGER = Measurement(
     "ledger",
-    "One interval of the picture of a site's time. Time: when the interval begins.",
+    # The dashboards look two days back for what reaches into their range, so they need the cuts and a point for each day.
+    "One interval of the picture of a site's time. Time: when the interval begins. Every midnight of the county cuts it, so "
+    "none is longer than a day, and every site has at least one for each day, however long it has been silent.",
     ("site",),
     (
         *_WHERE,
