@@ -87,7 +87,7 @@ class _Play:
 
 def play(stage: Stage, scenario: Scenario) -> Played:
     """Raises ``AssertionError`` with all that is known if something that a step waits for does not come."""
-    stage.begin(scenario)
+    stage.begin(scenario, do)
     course = _Play(stage, scenario)
     for step in scenario.steps:
         course.step(step)
@@ -134,6 +134,15 @@ def _heard(stage: Stage, sites: list[str]) -> bool:
     return True
 
 
+def _played(stage: Stage, wanted: dict[str, dict[str, int]]) -> bool:
+    """Whether one of a site's last samples tells of so much at least, by metric/player."""
+    return all(
+        any(s.played.get(series, 0) >= least for s in stage.agents[site].said(last=10))
+        for site, wishes in wanted.items()
+        for series, least in wishes.items()
+    )
+
+
 CONDITIONS: dict[str, Callable[[Stage, Any], bool]] = {
     "said": _said,
     "tickets": lambda stage, count: len(_centre(stage).book.tickets()) >= count,
@@ -143,5 +152,6 @@ CONDITIONS: dict[str, Callable[[Stage, Any], bool]] = {
     "absent": lambda stage, sites: all(_centre(stage).book.absences(site) for site in sites),
     "explained": _explained,
     "heard": _heard,
+    "played": _played,
     "sampled": lambda stage, count: all(len(agent.said()) >= count for agent in stage.agents.values()),
 }

@@ -51,6 +51,8 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ``alone``: agents that share nothing with scenarios before. ``lesson``: a class that goes on for so many minutes. ``tmpfs``:
     sites whose state lies on a small file system of its own. ``rules``: seconds in the place of the lab's, by kind.
+    ``before``: deeds done before the agents start. ``settings``: of every agent; ``own``: of one site (``{folder}`` is
+    the agent's own). ``clocks``: by how many seconds a site's clock is wrong.
     ``gap``: why Sitekeeper does not get this right yet, if it doesn't.
     """
 
@@ -65,7 +67,10 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tmpfs: list[str] = []
     rules: dict[str, Any] = {}
     silence: dict[str, int] = {}
+    before: list[str] = []
     settings: dict[str, Any] = {}
+    own: dict[str, dict[str, Any]] = {}
+    clocks: dict[str, int] = {}
     gap: str = ""
     name: str = ""
 

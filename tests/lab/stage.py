@@ -2,15 +2,17 @@
 
 import datetime
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from lab.agents import INTERVAL_S, LabAgent
-from lab.network import BEHIND_A_ROUTER, BROKER, SITES, County, county
+from lab.network import BROKER, SITES, County, county
 from lab.scenario import Scenario
 from lab.servers import BROKER_PORT, Servers
+from lab.village import Village
 from sitekeeper_protocol.vocabulary import State
 from support.casebook import Casebook, casebook, mailing, register, watching
 from support.post_office import PostOffice, post_office
@@ -18,9 +20,11 @@ from support.rig import Collector
 from support.wait import wait_until
 
 _COUNTY_TIME = datetime.timezone(datetime.timedelta(hours=8))
-_RECIPIENTS = tuple({"party": party, "address": f"{party}@county.test"} for party in ("technician", "telecom", "platform"))
-_NODES = {"a": "青山OLT-01", "b": "青山OLT-01", "c": "青山OLT-02"}
-_ROWS = tuple({"id": site, "name": f"{site}村", "county": "Lab county", "access_node": _NODES[site]} for site in SITES)
+_RECIPIENTS = tuple(
+    {"party": party, "address": f"{party}@county.test"} for party in ("technician", "telecom", "platform", "management")
+)
+_NODES = {"a": "青山OLT-01", "b": "青山OLT-01"}
+_SECOND = "青山OLT-02"
 _FREE_MIB = 8
 
 
@@ -36,13 +40,15 @@ class Stage:
 
     def __init__(self, network: County, servers: Servers, folder: Path) -> None:
         self.network, self.servers, self._folder = network, servers, folder
+        self.village = Village(network, folder)
         self.agents: dict[str, LabAgent] = {}
         self.centre: Centre | None = None
+        self.locks: list[sqlite3.Connection] = []
         self._stack = ExitStack()
-        self._shared = False
+        self._shared = self._prepared = False
 
-    def begin(self, scenario: Scenario) -> None:
-        """Set the stage; agents that have seen nothing special go on from the scenario before."""
+    def begin(self, scenario: Scenario, do: Callable[["Stage", str], None]) -> None:
+        """Set the stage; agents that have seen nothing special go on from the scenario before. ``do`` does a deed."""
         special = scenario.centre or scenario.alone
         if special or not self._shared:
             self.clear()
@@ -50,24 +56,41 @@ class Stage:
             if scenario.centre:
                 self.centre = self._open_centre(scenario, folder)
             for site in scenario.sites if special else SITES:
-                self.agents[site] = self._agent(scenario, folder, site)
+                self.network.build(site)
+                self.agents[site] = LabAgent(self.network, self.servers, folder / site, site, scenario)
+            self._prepared = bool(scenario.before)
+            for deed in scenario.before:
+                do(self, deed)
+            for agent in self.agents.values():
+                agent.start()
             self._shared = not special
         self.wait_until_well()
 
     def clear(self) -> None:
         """End agents and centre, and every fault."""
+        self.unlock()
         for agent in self.agents.values():
             agent.end()
         self.agents, self.centre, self._shared = {}, None, False
         self._stack.close()
+        self.village.end()
         self.network.heal()
+        if self._prepared:
+            self._prepared = False
+            self.servers.end()
+            self.servers.start()
+
+    def unlock(self) -> None:
+        """Let go of the database."""
+        while self.locks:
+            self.locks.pop().close()
 
     def wait_until_well(self, but: Sequence[str] = ()) -> None:
         """Every agent says that all is well, and knows what it needs to tell faults apart; the centre hears it."""
         for site, agent in self.agents.items():
             if site in but:
                 continue
-            wait_until(lambda agent=agent, site=site: _well(agent, site), lambda: f"all is well\n{self.told()}", 60, 0.2)  # type: ignore[misc]
+            wait_until(lambda agent=agent: _well(agent), lambda: f"all is well\n{self.told()}", 60, 0.2)  # type: ignore[misc]
         if self.centre is not None:
             self.wait_until_heard(list(self.agents))
 
@@ -87,21 +110,13 @@ class Stage:
 
     def told(self) -> str:
         """How things stand, for the text of a failure."""
-        lines = [self.servers.log()]
+        lines = [self.servers.log(), self.village.log()]
         for site, agent in self.agents.items():
-            said = [(s.wall_ms, s.state.name if s.state is not None else "", s.words) for s in agent.said(last=5)]
+            said = [(s.wall_ms, s.state.name if s.state is not None else "", s.words, s.played) for s in agent.said(last=5)]
             lines.append(f"{site}: {said}\n{agent.log()[-1500:]}")
         if self.centre is not None:
             lines += [self.centre.book.told(), self.centre.post.told()]
         return "\n".join(lines)
-
-    def _agent(self, scenario: Scenario, folder: Path, site: str) -> LabAgent:
-        tmpfs = "24m" if site in scenario.tmpfs else ""
-        own = folder / site
-        own.mkdir(parents=True)
-        agent = LabAgent(self.network, self.servers, own, site, tmpfs, scenario.settings)
-        agent.start()
-        return agent
 
     def _open_centre(self, scenario: Scenario, folder: Path) -> Centre:
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +125,7 @@ class Stage:
         settings["broker"] = {"host": BROKER, "port": BROKER_PORT, "tls": False}
         collector = Collector(folder / "collector", BROKER_PORT, settings)
         self._stack.callback(collector.kill)
-        register(collector, *_ROWS)
+        register(collector, *(_row(site) for site in sorted({*SITES, *scenario.sites})))
         if scenario.lesson:
             _plan(collector, scenario.lesson)
         collector.command = self.network.inside(self.network.platform, collector.command)
@@ -119,9 +134,13 @@ class Stage:
         return Centre(collector, book, post)
 
 
-def _well(agent: LabAgent, site: str) -> bool:
+def _well(agent: LabAgent) -> bool:
     said = agent.said(last=2)
-    return len(said) == 2 and all(s.state == State.OK for s in said) and (site != BEHIND_A_ROUTER or said[-1].knows_modem)
+    return len(said) == 2 and all(s.state == State.OK for s in said) and (not agent.has_modem or said[-1].knows_modem)
+
+
+def _row(site: str) -> dict[str, str]:
+    return {"id": site, "name": f"{site}村", "county": "Lab county", "access_node": _NODES.get(site, _SECOND)}
 
 
 def _rules(folder: Path, scenario: Scenario) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,8 +47,15 @@ class AccessNetwork:
 
     def listen(self, namespace: str, address: str, port: int = 0) -> socket.socket:
         """A listening socket of this process in another namespace; it works from every thread."""
+        return self._open(namespace, lambda: socket.create_server((address, port)))
+
+    def datagrams(self, namespace: str, address: str, port: int) -> socket.socket:
+        """The same for UDP."""
+        return self._open(namespace, lambda: _bound(address, port))
+
+    def _open(self, namespace: str, make: Callable[[], socket.socket]) -> socket.socket:
         made: list[socket.socket | OSError] = []
-        thread = threading.Thread(target=_listen, args=(namespace, (address, port), made))
+        thread = threading.Thread(target=_make_there, args=(namespace, make, made))
         thread.start()
         thread.join(20)
         (found,) = made
@@ -60,7 +67,13 @@ class AccessNetwork:
         _run(*self.inside(self.access, command))
 
 
-def _listen(namespace: str, address: tuple[str, int], made: list[socket.socket | OSError]) -> None:
+def _bound(address: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind((address, port))
+    return sock
+
+
+def _make_there(namespace: str, make: Callable[[], socket.socket], made: list[socket.socket | OSError]) -> None:
     """In a thread of its own, which ends afterwards: a thread that has moved does not come back."""
     try:
         with Path(f"/run/netns/{namespace}").open() as file:
@@ -68,7 +81,7 @@ def _listen(namespace: str, address: tuple[str, int], made: list[socket.socket |
             if libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
                 number = ctypes.get_errno()
                 raise OSError(number, os.strerror(number))
-            made.append(socket.create_server(address))
+            made.append(make())
     except OSError as err:
         made.append(err)
 
