@@ -9,6 +9,7 @@ from sitekeeper_collector.domain.detection import Episode, Phase, Proof
 from sitekeeper_collector.domain.ledger import Marker
 from sitekeeper_collector.domain.signs import Signs
 from sitekeeper_collector.domain.spans import Span
+from sitekeeper_collector.store import changes
 from sitekeeper_collector.store.statements import Many, insert_into
 from sitekeeper_collector.store.tables import absences, faults, markers, spans
 from sitekeeper_protocol.messages import PowerEvent
@@ -28,6 +29,7 @@ _prolong = Many(
 
 def add_spans(connection: Connection, rows: Sequence[tuple[str, Span]]) -> None:
     """Insert spans of sites."""
+    changes.note_each(connection, changes.LEDGER, [(site, span.from_ms) for site, span in rows])
     _insert_spans.run(connection, [_span_row(site, span) for site, span in rows])
 
 
@@ -38,8 +40,10 @@ def prolong_spans(connection: Connection, rows: Sequence[tuple[str, Span]]) -> N
 
 def drop_spans(connection: Connection, site: str, gone: Iterable[Span]) -> None:
     """Delete spans that have become part of others."""
+    gone = list(gone)
     keys = [(span.run, span.first) for span in gone]
     if keys:
+        changes.note(connection, changes.LEDGER, (site,), min(span.from_ms for span in gone))
         connection.execute(delete(spans).where(spans.c.site == site, tuple_(spans.c.run, spans.c.first).in_(keys)))
 
 
@@ -112,6 +116,9 @@ def add_markers(connection: Connection, rows: Sequence[PlacedMarker]) -> None:
         for site, run, sequence in {(row.site, row.marker.run, row.marker.sequence) for row in rows}:
             same = (markers.c.site == site) & (markers.c.run == run) & (markers.c.sequence == sequence)
             connection.execute(delete(markers).where(same))
+        # A loss of power is told by the next run, of the time before it.
+        since_ms_of = [(row.site, row.marker.last_ms or row.marker.at_ms) for row in rows]
+        changes.note_each(connection, changes.LEDGER, since_ms_of)
         connection.execute(
             insert(markers),
             [{"site": row.site, "place": row.place, **row.marker._asdict(), "what": row.marker.what.value} for row in rows],
@@ -120,7 +127,11 @@ def add_markers(connection: Connection, rows: Sequence[PlacedMarker]) -> None:
 
 def drop_markers(connection: Connection, site: str, run: int) -> None:
     """Delete the markers of a run, to be put in anew."""
-    connection.execute(delete(markers).where(markers.c.site == site, markers.c.run == run))
+    mine = (markers.c.site == site, markers.c.run == run)
+    since_ms = connection.execute(select(func.min(markers.c.at_ms)).where(*mine)).scalar_one_or_none()
+    if since_ms is not None:
+        changes.note(connection, changes.LEDGER, (site,), since_ms)
+        connection.execute(delete(markers).where(*mine))
 
 
 def markers_between(connection: Connection, site: str, from_ms: int, to_ms: int) -> list[Marker]:
@@ -204,6 +215,7 @@ def save_fault(connection: Connection, site: str, episode: Episode, ticket: str,
 def drop_fault(connection: Connection, number: int) -> None:
     """Delete a fault that better evidence has shown to be none."""
     connection.execute(delete(faults).where(faults.c.id == number))
+    changes.note(connection, changes.FAULT, (number,))
 
 
 def _fault(row: Row[Any]) -> KeptFault:
@@ -243,6 +255,7 @@ class Absence(NamedTuple):
 
 def begin_absence(connection: Connection, absence: Absence) -> Absence:
     """Write a new one; it comes back with its id."""
+    changes.note(connection, changes.LEDGER, (absence.site,), absence.from_ms)
     values = {name: value for name, value in absence._asdict().items() if name != "id"}
     number = connection.execute(insert(absences).values(values).returning(absences.c.id)).scalar_one()
     return absence._replace(id=int(number))
@@ -250,6 +263,7 @@ def begin_absence(connection: Connection, absence: Absence) -> Absence:
 
 def save_absence(connection: Connection, absence: Absence) -> None:
     """Write one that has changed."""
+    changes.note(connection, changes.LEDGER, (absence.site,), absence.from_ms)
     values = {name: value for name, value in absence._asdict().items() if name != "id"}
     connection.execute(update(absences).where(absences.c.id == absence.id).values(values))
 

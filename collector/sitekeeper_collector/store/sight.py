@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, insert, select, update
 
+from sitekeeper_collector.store import changes
 from sitekeeper_collector.store.tables import blind, heartbeat
 
 _NAME = "ingest"
@@ -22,3 +23,4 @@ def beat(connection: Connection, seen_ms: int) -> None:
 def was_blind(connection: Connection, from_ms: int, to_ms: int, cause: str) -> None:
     """The collector could not hear between these times."""
     connection.execute(insert(blind).values(from_ms=from_ms, to_ms=to_ms, cause=cause))
+    changes.note_all_sites(connection, from_ms)

@@ -502,6 +502,55 @@ series_rejected = Table(
 )
 """Lines that the time-series store refused, the newest of them. ``tallies`` counts them all."""
 
+series_changes = Table(
+    "series_changes",
+    metadata,
+    Column("what", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("since_ms", BigInteger, nullable=False),
+)
+"""What the time series are behind with (``store.changes``): of ``key``, it may differ since ``since_ms``."""
+
+series_points = Table(
+    "series_points",
+    metadata,
+    Column("what", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("recorded_ms", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("digest", BigInteger, nullable=False),
+    Index(None, "site"),
+)
+"""Faults and tickets as time series have them: ``recorded_ms`` and ``kind`` name the point for good, ``digest`` is that of the
+line that was written last."""
+
+series_ledger = Table(
+    "series_ledger",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("from_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("to_ms", BigInteger, nullable=False),
+    Column("was", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("party", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The picture of each site's time as time series have it (``domain.ledger.Segment``)."""
+
+rollups = Table(
+    "rollups",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
+    Column("at_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What the samples of a site come to in an ``hour`` or a ``day`` (of UTC hours, of the county's days) from ``at_ms`` on
+(``domain.rollup``), for charts where no time-series store is."""
+
 months = Table(
     "months",
     metadata,

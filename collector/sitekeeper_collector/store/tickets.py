@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from sitekeeper_collector.domain.tickets import Closing, Evidence, Ticket, TicketState, TimelineEntry, What
+from sitekeeper_collector.store import changes
 from sitekeeper_collector.store.tables import meta, tickets, timeline
 from sitekeeper_protocol.vocabulary import Grade, Kind, Party, Severity
 
@@ -70,6 +71,7 @@ def save(connection: Connection, ticket: Ticket) -> None:
     done = connection.execute(update(tickets).where(tickets.c.number == ticket.number).values(values))
     if not done.rowcount:
         connection.execute(insert(tickets).values(values))
+    changes.note(connection, changes.TICKET, (ticket.number,))
 
 
 def append(connection: Connection, entries: Sequence[TimelineEntry]) -> None:
