@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sitekeeper_collector.domain.detection import Episode
 from sitekeeper_collector.domain.ledger import Segment
 from sitekeeper_collector.domain.tickets import Ticket
-from sitekeeper_collector.series.schema import COLLECTOR, FAULT, LEDGER, PLACES, TICKET, Form, Measurement
+from sitekeeper_collector.series.schema import COLLECTOR, FAULT, LEDGER, PLACES, SLOW, SLOW_MS, TICKET, Form, Measurement
 from sitekeeper_protocol.opened import OpenedReport
 from sitekeeper_protocol.vocabulary import KIND_NUMBERS, METRICS, Kind
 
@@ -61,6 +61,30 @@ class Targets:
         if len(self._seen) > self._most_sites:
             self._seen.popitem(last=False)
         return True
+
+
+class Said:
+    """Which slow values were last written of each site, and when. Kept for the sites of which something came last."""
+
+    def __init__(self, most_sites: int = 200_000) -> None:
+        self._most_sites = most_sites
+        self._said: OrderedDict[str, tuple[int, int]] = OrderedDict()
+
+    def is_news(self, site: str, values: int, from_ms: int, to_ms: int) -> bool:
+        """Whether slow values (by their hash) of samples between two instants are to be written; then they count as written."""
+        known = self._said.get(site)
+        if known is not None and known[0] == values and known[1] <= from_ms and to_ms < known[1] + SLOW_MS:
+            return False
+        if known is None or known[1] <= from_ms:
+            self._said[site] = (values, from_ms)
+            self._said.move_to_end(site)
+            if len(self._said) > self._most_sites:
+                self._said.popitem(last=False)
+        return True
+
+    def forget(self) -> None:
+        """What counts as written may not be: the transaction failed."""
+        self._said.clear()
 
 
 # --- one point ---------------------------------------------------------------------------------------------------------
@@ -141,6 +165,8 @@ class _Column(NamedTuple):
     steady: bytes | None
     integers: Sequence[int | None]
     step: float
+    slow: bool = False
+    """One value in all samples, and a slow one: once for all of them is enough, or not at all."""
 
     def texts(self, count: int) -> list[bytes]:
         """The field in each sample; nothing where it has no value."""
@@ -161,22 +187,47 @@ _FIELD_ORDER = {code: list(place.measurement.forms()).index(place.field) for cod
 _STEPS = {int(metric): facts.step for metric, facts in METRICS.items()}
 
 
-def sample_lines(where: Whereabouts, report: OpenedReport, placed_ms: Sequence[int | None], targets: Targets) -> list[bytes]:
-    """The lines of a report's samples. ``placed_ms``: the time of each, ``None`` where it has none (yet): it is left out."""
+def sample_lines(
+    where: Whereabouts, report: OpenedReport, placed_ms: Sequence[int | None], targets: Targets, said: Said | None = None
+) -> list[bytes]:
+    """The lines of a report's samples. ``placed_ms``: the time of each, ``None`` where it has none (yet): it is left out.
+
+    With ``said``, slow fields are written with the first sample only, and left out where they have been said.
+    """
     times = [(at, b" %d" % (ms * _NS_OF_MS)) for at, ms in enumerate(placed_ms) if ms is not None and 0 < ms <= _LATEST_MS]
+    if not times:
+        return []
     found: list[bytes] = []
-    for (name, target), columns in _groups(where.site, report, targets).items():
+    groups = _groups(where.site, report, targets)
+    slowly = said is not None
+    news = said is None or said.is_news(where.site, _slow_values(groups), *_first_and_last(placed_ms))
+    for (name, target), columns in groups.items():
         head = _sample_head(where, name, target)
-        if all(column.steady is not None for column in columns):
-            steady = head + b",".join([column.steady or b"" for column in columns])
-            found += [steady + time for _, time in times]
-            continue
-        rows = list(zip(*[column.texts(len(placed_ms)) for column in columns], strict=True))
-        for at, time in times:
-            fields = b",".join(filter(None, rows[at]))
-            if fields:
-                found.append(head + fields + time)
+        fast = [column for column in columns if not column.slow] if slowly else columns
+        if news and len(fast) < len(columns):
+            found += _rows(head, columns, times[:1], len(placed_ms)) + _rows(head, fast, times[1:], len(placed_ms))
+        else:
+            found += _rows(head, fast, times, len(placed_ms))
     return found
+
+
+def _slow_values(groups: Mapping[tuple[str, str], Sequence[_Column]]) -> int:
+    return hash(tuple((key, column.steady) for key, columns in groups.items() for column in columns if column.slow))
+
+
+def _first_and_last(placed_ms: Sequence[int | None]) -> tuple[int, int]:
+    known = [ms for ms in placed_ms if ms is not None]
+    return min(known), max(known)
+
+
+def _rows(head: bytes, columns: Sequence[_Column], times: Sequence[tuple[int, bytes]], count: int) -> list[bytes]:
+    if not columns or not times:
+        return []
+    if all(column.steady is not None for column in columns):
+        steady = head + b",".join([column.steady or b"" for column in columns])
+        return [steady + time for _, time in times]
+    rows = list(zip(*[column.texts(count) for column in columns], strict=True))
+    return [head + fields + time for at, time in times if (fields := b",".join(filter(None, rows[at])))]
 
 
 _BY_NAME = {place.measurement.name: place.measurement for place in PLACES.values()}
@@ -199,7 +250,8 @@ def _groups(site: str, report: OpenedReport, targets: Targets) -> dict[tuple[str
         name, step = _FIELD_NAMES[code], _STEPS[code]
         integer = steady.get((code, instance))
         text = None if integer is None else name + _scaled(integer, step)
-        column = _Column(_FIELD_ORDER[code], name, text, others.get((code, instance), ()), step)
+        slow = integer is not None and code in SLOW
+        column = _Column(_FIELD_ORDER[code], name, text, others.get((code, instance), ()), step, slow)
         # Two instances that read alike are one series; the later in order counts, always the same one.
         groups.setdefault((measurement.name, target), {})[column.at] = column
     return {key: sorted(columns.values(), key=lambda column: column.at) for key, columns in sorted(groups.items())}
@@ -237,8 +289,10 @@ def _segment_line(where: Whereabouts, segment: Segment, *, void: bool) -> bytes 
     return point(LEDGER, {"site": where.site}, _where(where) | fields, segment.from_ms * _NS_OF_MS)
 
 
-def fault_line(where: Whereabouts, episode: Episode, *, recorded_ms: int, void: bool = False) -> bytes | None:
-    """The point of a fault. ``recorded_ms``: its start as it was first written, which names the point for good."""
+def fault_line(
+    where: Whereabouts, episode: Episode, *, recorded_ms: int, recorded_kind: Kind | None = None, void: bool = False
+) -> bytes | None:
+    """The point of a fault. ``recorded_ms``: its start as it was first written, which with its kind then names it for good."""
     ended = episode.ended_ms
     fields: dict[str, Value] = {
         "duration_s": 0.0 if void or ended is None else (ended - episode.started_ms) / 1000,
@@ -250,7 +304,7 @@ def fault_line(where: Whereabouts, episode: Episode, *, recorded_ms: int, void: 
         "started_ms": episode.started_ms,
         "void": void,
     }
-    return point(FAULT, {"site": where.site}, _where(where) | fields, _apart_ns(recorded_ms, episode.kind))
+    return point(FAULT, {"site": where.site}, _where(where) | fields, _apart_ns(recorded_ms, recorded_kind or episode.kind))
 
 
 def ticket_line(where: Whereabouts, ticket: Ticket, *, recorded_kind: Kind | None = None, void: bool = False) -> bytes | None:
@@ -261,6 +315,11 @@ def ticket_line(where: Whereabouts, ticket: Ticket, *, recorded_kind: Kind | Non
     fields["void"] = void
     time_ns = _apart_ns(ticket.opened_ms, recorded_kind or ticket.kind)
     return point(TICKET, {"site": where.site}, _where(where) | fields, time_ns)
+
+
+def void_line(measurement: Measurement, where: Whereabouts, recorded_ms: int, kind: Kind) -> bytes | None:
+    """The point of a fault of which nothing is left."""
+    return point(measurement, {"site": where.site}, _where(where) | {"void": True}, _apart_ns(recorded_ms, kind))
 
 
 _TICKET_FIELDS = tuple(field.name for field in TICKET.fields if field.name in Ticket.__struct_fields__)

@@ -22,12 +22,13 @@ class Form(StrEnum):
 
 
 class Field(NamedTuple):
-    """A field; ``unit`` is empty where there is none."""
+    """A field; ``unit`` is empty where there is none. ``slow``: while its value stays, it is written every ``SLOW_MS`` only."""
 
     name: str
     unit: str
     form: Form
     meaning: str
+    slow: bool = False
 
 
 class Measurement(NamedTuple):
@@ -61,6 +62,46 @@ TAGS: MappingProxyType[str, str] = MappingProxyType(
 _SITE = ("access_node", "county", "site", "township")
 _TARGET = ("access_node", "county", "site", "target", "township")
 
+SLOW_MS = 15 * 60_000
+"""How long the value of a slow field may go unsaid while it stays the same."""
+# What hardly ever changes. Not the states of the ladder: timelines and shares of time are made of them.
+_SLOW = frozenset(
+    {
+        Metric.RUNG_REASON,
+        Metric.RUNG_METHOD,
+        Metric.PORTAL_STATUS,
+        Metric.PORTAL_CERTIFICATE_DAYS,
+        Metric.AGENT_RSS_BYTES,
+        Metric.SPOOL_BYTES,
+        Metric.PROBES_HUNG,
+        Metric.CLOCK_OFFSET_S,
+        Metric.CPU_LIMIT_RATIO,
+        Metric.DISPLAYS,
+        Metric.AUDIO_OUTPUTS,
+        Metric.EQUIPMENT_EXPECTED,
+        Metric.EQUIPMENT_ABSENT,
+        Metric.SETTINGS_DIFFERING,
+        Metric.BROKER_CONNECTED,
+        Metric.BROKER_REASON,
+        Metric.COMMISSIONED,
+        Metric.DATA_BUDGET_LEFT_BYTES,
+        Metric.DISK_FREE_BYTES,
+        Metric.DISK_USED_RATIO,
+        Metric.DISK_READONLY,
+        Metric.DISK_IO_ERRORS,
+        Metric.SMART_STATE,
+        Metric.EQUIPMENT_PRESENT,
+        Metric.LINK_SPEED_MBPS,
+        Metric.LINK_FULL_DUPLEX,
+        Metric.LINE_PROBES,
+        Metric.LINE_LOSS_RATIO,
+        Metric.LINE_RTT_P50_MS,
+        Metric.LINE_RTT_P95_MS,
+        Metric.LINE_JITTER_MS,
+        Metric.LINE_USUAL_RTT_MS,
+    }
+)
+
 _RUNG_FIELDS: MappingProxyType[Metric, str] = MappingProxyType(
     {
         Metric.RUNG_STATE: "state",
@@ -74,7 +115,7 @@ _RUNG_FIELDS: MappingProxyType[Metric, str] = MappingProxyType(
 
 def _metric(metric: Metric, name: str) -> Field:
     facts = METRICS[metric]
-    return Field(name, "" if facts.unit == "1" else facts.unit, Form.FLOAT, facts.meaning)
+    return Field(name, "" if facts.unit == "1" else facts.unit, Form.FLOAT, facts.meaning, metric in _SLOW)
 
 
 _OF_THE_SITE = tuple(metric for metric, facts in METRICS.items() if not facts.instance)
@@ -197,6 +238,8 @@ PLACES: MappingProxyType[int, Place] = MappingProxyType(
 )
 """By the metric's number. Those that only a newer agent knows have no place: their fields would have neither name nor unit."""
 
+SLOW = frozenset(int(metric) for metric in _SLOW)
+"""The metrics whose fields are slow, by number."""
 
 # --- the document ------------------------------------------------------------------------------------------------------
 
@@ -218,6 +261,9 @@ To make it anew: `.venv/bin/python -m sitekeeper_collector.series.schema > docs/
   sent to it. What is sent again is kept twice there unless it runs with `-dedup.minScrapeInterval=1ms`, which keeps one sample
   for each millisecond of a series. It keeps what it took in memory for some seconds: a power cut costs it those. It says of no
   line that it is bad; what it can't read it only logs.
+- A field that is marked "slow" is written when its value changes and every 15 minutes at least, not with each sample: take its
+  last value of the last 20 minutes. All others come with each sample that has them.
+- A sample is written once, at the time that is known of it then (`docs/decisions/017-when-a-sample-is-written.md`).
 - In tags and texts, control characters (line ends among them) become blanks; in tags, backslashes become slashes. Tags end
   after 128 characters, texts after 1,000.
 
@@ -236,8 +282,13 @@ def document() -> str:
         amended = " Its points may be amended." if measurement.amended else ""
         parts.append(f"\n## `{measurement.name}`\n\n{measurement.meaning}{amended} Tags: {tags}.\n\n")
         parts.append("| field | unit | type | meaning |\n| --- | --- | --- | --- |\n")
-        parts += [f"| `{field.name}` | {field.unit} | {field.form.value} | {field.meaning} |\n" for field in measurement.fields]
+        parts += [_row(field) for field in measurement.fields]
     return "".join(parts)
+
+
+def _row(field: Field) -> str:
+    slow = " (slow)" if field.slow else ""
+    return f"| `{field.name}` | {field.unit} | {field.form.value} | {field.meaning}{slow} |\n"
 
 
 if __name__ == "__main__":
