@@ -3,13 +3,26 @@
 The defaults are those of the fault catalogue; ``config/faults.yaml`` holds the same numbers (a test compares them).
 """
 
+from enum import StrEnum, unique
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from sitekeeper_collector.domain.evidence.thresholds import Thresholds
 from sitekeeper_protocol.vocabulary import KINDS, Kind, Party, Severity
 
 _Seconds = Annotated[int, Meta(ge=0, le=30 * 86400)]
+
+
+@unique
+class Each(StrEnum):
+    """What counts as once, where a thing must happen several times."""
+
+    SAMPLE = "sample"
+    CLASS = "class"
+    """A class with it, and without a sample that shows the opposite; classes without it in between begin the count anew."""
+    BOOT = "boot"
+    DAY = "day"
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,17 +30,26 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     It opens once its evidence has held for ``hold_down_s`` and is over once the evidence has been gone for ``hold_up_s``.
     ``party`` and ``severity`` of ``None``: the catalogue's, or what the evidence says. ``ticket``: whether it raises one.
+    ``times``: it opens only when this has happened so often within ``within_s``, once for each ``each``. ``gap_s``: samples
+    further apart don't speak for the time between them; ``None``: as for all kinds.
     """
 
     hold_down_s: _Seconds = 180
     hold_up_s: _Seconds = 180
+    times: Annotated[int, Meta(ge=1, le=100)] = 1
+    each: Each = Each.SAMPLE
+    within_s: Annotated[int, Meta(ge=1, le=90 * 86400)] = 600
+    gap_s: Annotated[int, Meta(ge=1, le=30 * 86400)] | None = None
     party: Party | None = None
     severity: Severity | None = None
     ticket: bool = True
 
 
+_DAY_S = 86_400
+
+
 class Kinds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The rule of each kind that this release detects."""
+    """The rule of each kind that is detected."""
 
     site_dark: Rule = Rule(hold_down_s=900)
     line_suspected: Rule = Rule(hold_down_s=600)
@@ -37,11 +59,27 @@ class Kinds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     no_address: Rule = Rule()
     link_down: Rule = Rule()
     arrears: Rule = Rule(hold_down_s=600)
+    line_degraded: Rule = Rule(hold_down_s=1800)
+    line_slow: Rule = Rule(hold_down_s=0, hold_up_s=0, times=3, each=Each.DAY, within_s=21 * _DAY_S, gap_s=_DAY_S)
     dns_failure: Rule = Rule(hold_down_s=300)
     uplink_blocked: Rule = Rule(hold_down_s=1800)
     portal_down: Rule = Rule(hold_down_s=300)
     media_down: Rule = Rule(hold_down_s=300)
+    playback_failure: Rule = Rule(hold_down_s=0, hold_up_s=60, times=2)
+    playback_stalling: Rule = Rule(hold_down_s=0, hold_up_s=600, times=5)
+    player_missing: Rule = Rule(hold_down_s=600)
+    display_missing: Rule = Rule(hold_down_s=600, times=3, each=Each.CLASS, within_s=60 * _DAY_S)
+    audio_missing: Rule = Rule(hold_down_s=600, times=3, each=Each.CLASS, within_s=60 * _DAY_S)
+    device_missing: Rule = Rule(hold_down_s=600, times=3, each=Each.CLASS, within_s=60 * _DAY_S)
     disk_full: Rule = Rule(hold_down_s=1800)
+    disk_failing: Rule = Rule(hold_down_s=0, hold_up_s=_DAY_S, gap_s=10 * _DAY_S)
+    overheating: Rule = Rule(hold_down_s=600)
+    overloaded: Rule = Rule(hold_down_s=0, hold_up_s=600, times=5, within_s=900)
+    clock_wrong: Rule = Rule(hold_down_s=0, times=3, each=Each.BOOT, within_s=60 * _DAY_S)
+    settings_changed: Rule = Rule(hold_down_s=_DAY_S, gap_s=10 * _DAY_S)
+    restarting: Rule = Rule(hold_down_s=0, hold_up_s=7200, times=3, within_s=7200)
+    duplicate_identity: Rule = Rule(hold_down_s=0, hold_up_s=_DAY_S)
+    agent_trouble: Rule = Rule(hold_down_s=1800)
 
 
 class Silence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,11 +99,23 @@ class Silence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     explain_within_s: _Seconds = 1800
 
 
+class Flapping(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A kind that opens ``opens`` times within ``within_s`` is flapping: from then on it is one fault, which is over once its
+    evidence has been gone for ``hold_up_s``.
+    """
+
+    opens: Annotated[int, Meta(ge=2, le=100)] = 4
+    within_s: Annotated[int, Meta(ge=60, le=86_400)] = 3600
+    hold_up_s: _Seconds = 1800
+
+
 class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All rules. ``evidence_gap_s``: samples of a run further apart than this don't speak for the time between them."""
 
     evidence_gap_s: Annotated[int, Meta(ge=1, le=7200)] = 300
     disk_free_mib: Annotated[int, Meta(ge=1, le=2**24)] = 2048
+    measured: Thresholds = Thresholds()
+    flapping: Flapping = Flapping()
     silence: Silence = Silence()
     kinds: Kinds = Kinds()
 

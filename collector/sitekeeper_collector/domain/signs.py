@@ -7,6 +7,7 @@ and no more: whatever changes from sample to sample without changing a decision 
 from enum import Enum, unique
 from typing import NamedTuple
 
+from sitekeeper_collector.domain.marks import SHIFT, Level, bad_bits, level
 from sitekeeper_protocol.vocabulary import GRADE_NUMBERS, KIND_NUMBERS, Grade, Kind, Rung, State
 
 RUNG_OF_KIND: dict[Kind, Rung] = {
@@ -23,7 +24,11 @@ RUNG_OF_KIND: dict[Kind, Rung] = {
 """The kinds that the ladder proves, each with the rung that must hold again for it to be over."""
 LADDER_KINDS = tuple(RUNG_OF_KIND)
 
+VERDICT_KINDS = (*LADDER_KINDS, Kind.LINE_DEGRADED)
+"""The kinds that a verdict names."""
 _PROVEN = GRADE_NUMBERS[Grade.PROVEN]
+_DEGRADED = KIND_NUMBERS[Kind.LINE_DEGRADED]
+_ANY_BAD = bad_bits()
 _RUNG_OF_NUMBER = {KIND_NUMBERS[kind]: rung for kind, rung in RUNG_OF_KIND.items()}
 
 
@@ -48,7 +53,8 @@ class Play(Enum):
 class Signs(NamedTuple):
     """What is kept of a sample. ``state`` and ``rung`` are the verdict's; ``kind``, ``party`` and ``grade`` its fault's numbers
     (``vocabulary.KIND_NUMBERS`` and so on), 0 where it names none. ``media_silent``: the stream's probe could not tell.
-    ``state`` is -1 for a sample without a verdict.
+    ``state`` is -1 for a sample without a verdict. ``marks``: what is measured (``domain.marks``); ``io_errors``: errors that
+    the disks have counted, -1 if none tells.
     """
 
     state: int = -1
@@ -59,6 +65,8 @@ class Signs(NamedTuple):
     disk: int = Disk.UNKNOWN.value
     play: int = Play.UNKNOWN.value
     media_silent: bool = False
+    marks: int = 0
+    io_errors: int = -1
 
 
 NOTHING = Signs()
@@ -66,7 +74,13 @@ NOTHING = Signs()
 
 def names_a_fault(signs: Signs) -> bool:
     """Whether a sample says of any kind that it is there."""
-    return signs.kind in _RUNG_OF_NUMBER or signs.disk == Disk.FULL.value
+    return bool(
+        signs.kind in _RUNG_OF_NUMBER
+        or signs.disk == Disk.FULL.value
+        or signs.marks & _ANY_BAD
+        or signs.io_errors > 0
+        or signs.kind == _DEGRADED
+    )
 
 
 @unique
@@ -82,12 +96,19 @@ def sign(kind: Kind, signs: Signs) -> Sign:
     """What ``signs`` say of ``kind``."""
     if kind is Kind.DISK_FULL:
         return _DISK_SIGNS[signs.disk]
+    if kind in SHIFT:
+        return _SIGN_OF_LEVEL[level(kind, signs.marks)]
     if signs.kind == KIND_NUMBERS[kind]:
         return Sign.BAD
     rung = RUNG_OF_KIND.get(kind)
-    return Sign.UNKNOWN if rung is None else _ladder_sign(rung, signs)
+    if rung is not None:
+        return _ladder_sign(rung, signs)
+    # The lowest rung that is not right is named: what is slow above the line shows that the line is not.
+    above = signs.state == State.DEGRADED and signs.rung > Rung.ISP
+    return Sign.GOOD if kind is Kind.LINE_DEGRADED and (signs.state == State.OK or above) else Sign.UNKNOWN
 
 
+_SIGN_OF_LEVEL = {Level.UNKNOWN: Sign.UNKNOWN, Level.GOOD: Sign.GOOD, Level.BAD: Sign.BAD, Level.WORSE: Sign.BAD}
 _DISK_SIGNS = {Disk.UNKNOWN.value: Sign.UNKNOWN, Disk.ROOMY.value: Sign.GOOD, Disk.FULL.value: Sign.BAD}
 
 

@@ -11,7 +11,7 @@ from sitekeeper_collector.domain.signs import Signs
 from sitekeeper_collector.domain.spans import Span
 from sitekeeper_collector.store import changes
 from sitekeeper_collector.store.statements import Many, insert_into
-from sitekeeper_collector.store.tables import absences, faults, markers, spans
+from sitekeeper_collector.store.tables import absences, faults, markers, sites, spans
 from sitekeeper_protocol.messages import PowerEvent
 from sitekeeper_protocol.vocabulary import Grade, Kind, Party
 
@@ -144,6 +144,24 @@ def markers_between(connection: Connection, site: str, from_ms: int, to_ms: int)
     return sorted((_marker(row) for row in rows), key=lambda m: (m.at_ms, m.run, m.sequence, m.what.value))
 
 
+def power_lost_at(connection: Connection, feeder: str, but: str, from_ms: int, to_ms: int) -> bool:
+    """Whether a site of a feeder, other than ``but``, lost its power between two instants."""
+    others = select(sites.c.id).where(sites.c.feeder == feeder, sites.c.id != but)
+    lost = select(markers.c.at_ms).where(
+        markers.c.site.in_(others),
+        markers.c.what == PowerEvent.POWER_LOST.value,
+        markers.c.at_ms >= from_ms,
+        markers.c.at_ms <= to_ms,
+    )
+    return connection.execute(lost.limit(1)).first() is not None
+
+
+def ever_marked(connection: Connection, site: str, bits: int, before_ms: int) -> bool:
+    """Whether any span of a site that began before an instant has all of ``bits`` among its marks."""
+    query = select(spans.c.run).where(spans.c.site == site, spans.c.from_ms < before_ms)
+    return connection.execute(query.where(spans.c.marks.op("&")(bits) == bits).limit(1)).first() is not None
+
+
 def all_markers(connection: Connection, site: str) -> list[PlacedMarker]:
     """All markers of a site, by run, number and place."""
     query = select(markers).where(markers.c.site == site).order_by(markers.c.run, markers.c.sequence, markers.c.place)
@@ -205,10 +223,13 @@ def save_fault(connection: Connection, site: str, episode: Episode, ticket: str,
         "proof_run": episode.proof.run,
         "proof_sequence": episode.proof.sequence,
         "ticket": ticket,
+        "opens": episode.opens,
     }
     if number is None:
-        return int(connection.execute(insert(faults).values(values).returning(faults.c.id)).scalar_one())
-    connection.execute(update(faults).where(faults.c.id == number).values(values))
+        number = int(connection.execute(insert(faults).values(values).returning(faults.c.id)).scalar_one())
+    else:
+        connection.execute(update(faults).where(faults.c.id == number).values(values))
+    changes.note(connection, changes.FAULT, (number,))
     return number
 
 
@@ -229,6 +250,7 @@ def _fault(row: Row[Any]) -> KeptFault:
         party=Party(row.party) if row.party else None,
         grade=Grade(row.grade) if row.grade else None,
         proof=Proof(row.proof_run, row.proof_sequence),
+        opens=row.opens,
     )
     return KeptFault(row.id, episode, row.ticket)
 

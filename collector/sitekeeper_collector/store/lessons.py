@@ -59,3 +59,14 @@ def between(connection: Connection, from_ms: int, to_ms: int) -> list[Kept]:
     query = select(lessons.c.id, *_COLUMNS).where(lessons.c.from_ms < to_ms, lessons.c.to_ms > from_ms)
     rows = connection.execute(query.order_by(lessons.c.from_ms, lessons.c.id))
     return [Kept(row[0], Planned(*row[1:])) for row in rows]
+
+
+def of_site(connection: Connection, county: str, township: str, site: str, from_ms: int, to_ms: int) -> list[Lesson]:
+    """The classes of a site that share time with ``from_ms`` to ``to_ms``, by time."""
+    asked = ((lessons.c.county, county), (lessons.c.township, township), (lessons.c.site, site))
+    mine = [column.in_(("", there)) for column, there in asked]
+    query = select(lessons.c.from_ms, lessons.c.to_ms, lessons.c.title)
+    rows = connection.execute(
+        query.where(lessons.c.from_ms < to_ms, lessons.c.to_ms > from_ms, *mine).order_by(lessons.c.from_ms, lessons.c.id)
+    )
+    return [Lesson(*row) for row in rows]

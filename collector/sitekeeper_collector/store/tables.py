@@ -219,6 +219,8 @@ spans = Table(
     Column("disk", Integer, nullable=False),
     Column("play", Integer, nullable=False),
     Column("media_silent", Boolean, nullable=False),
+    Column("marks", BigInteger, nullable=False, server_default="0"),
+    Column("io_errors", Integer, nullable=False, server_default="-1"),
     Index(None, "site", "to_ms"),
     sqlite_with_rowid=False,
 )
@@ -283,6 +285,7 @@ faults = Table(
     Column("proof_run", BigInteger, nullable=False),
     Column("proof_sequence", BigInteger, nullable=False),
     Column("ticket", Text, nullable=False),
+    Column("opens", Integer, nullable=False, server_default="1"),
     Index(None, "site", "started_ms"),
     Index(None, "ticket"),
 )

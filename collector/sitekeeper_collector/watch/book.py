@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, select
 
+from sitekeeper_collector.domain.detection import groups
 from sitekeeper_collector.domain.rules import Rules
 from sitekeeper_collector.domain.signs import names_a_fault
 from sitekeeper_collector.domain.spans import Observed, Span, joined, spans_of, woven
@@ -15,6 +16,7 @@ from sitekeeper_collector.watch import noticing
 from sitekeeper_collector.watch.news import SiteNews
 from sitekeeper_collector.watch.noticing import Limits
 from sitekeeper_protocol.codec import open_report
+from sitekeeper_protocol.messages import PowerEvent
 
 CAPACITY = 100_000
 _CHUNK = 200
@@ -23,11 +25,13 @@ _CHUNK = 200
 class Taken(NamedTuple):
     """Since when the record of a site says more, if it does.
 
-    ``quiet``: what is new comes after all that was known, and names no fault: where none was open, none is.
+    ``quiet``: what is new comes after all that was known, and names no fault: where none was open, none is. ``slow``: it names
+    one that takes days or weeks to show.
     """
 
     since_ms: int | None
     quiet: bool = True
+    slow: bool = False
 
 
 class Book:
@@ -36,6 +40,7 @@ class Book:
     def __init__(self, rules: Rules) -> None:
         self.limits = noticing.limits(rules)
         self._gap_ms = self.limits.gap_ms
+        self._slowly = groups(rules)[1]
         self._tails: dict[str, Span] = {}
         self._longer: dict[str, Span] = {}
         self._new: set[str] = set()
@@ -78,6 +83,14 @@ class Book:
         new = news.spans
         if not new:
             return Taken(None)
+        taken = self._take(connection, news, new)
+        if taken.quiet and not news.markers:
+            return taken
+        lost_power = any(marker.what is PowerEvent.POWER_LOST for _, marker in news.markers)
+        slow = lost_power or any(self._slowly.named_by(span.signs) for span in new)
+        return taken._replace(quiet=taken.quiet and not lost_power, slow=slow)
+
+    def _take(self, connection: Connection, news: SiteNews, new: Sequence[Span]) -> Taken:
         tail = self.tail(connection, news.site)
         longer = joined(tail, new[0], self._gap_ms) if tail is not None and len(new) == 1 else None
         since_ms = min(span.from_ms for span in new)

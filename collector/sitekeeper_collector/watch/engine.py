@@ -11,19 +11,20 @@ from sqlalchemy import Connection
 
 from sitekeeper_collector.domain import casework, tickets
 from sitekeeper_collector.domain.casework import Difference, Step, Tickets
-from sitekeeper_collector.domain.detection import Episode, Phase, Proof, look_back_ms, walk_all
+from sitekeeper_collector.domain.detection import Episode, Group, Phase, Proof, groups, walk_all
+from sitekeeper_collector.domain.evidence import GRADES
 from sitekeeper_collector.domain.rules import Rules
-from sitekeeper_collector.domain.signs import Play
+from sitekeeper_collector.domain.signs import VERDICT_KINDS, Play
 from sitekeeper_collector.domain.tickets import Closing, Fault, Ticket, TicketRefused, TicketState
 from sitekeeper_collector.store import evidence as kept
 from sitekeeper_collector.store import tickets as stored
 from sitekeeper_collector.store.evidence import KeptFault
-from sitekeeper_collector.watch import proof, requests
+from sitekeeper_collector.watch import context, proof, requests
 from sitekeeper_collector.watch.book import CAPACITY, Book
 from sitekeeper_collector.watch.desk import Desk
 from sitekeeper_collector.watch.news import News
 from sitekeeper_collector.watch.silence import Silences
-from sitekeeper_protocol.vocabulary import Grade, Kind
+from sitekeeper_protocol.vocabulary import Grade, Kind, Rung, State
 
 _log = logging.getLogger("sitekeeper.watch")
 SEEN_AGAIN = "seen_again"
@@ -34,7 +35,10 @@ class Watch:
 
     def __init__(self, rules: Rules, desk: Desk, *, utc_offset_min: int) -> None:
         self.rules, self.desk = rules, desk
-        self._look_back_ms = look_back_ms(rules)
+        self._quick, self._slow = groups(rules)
+        self._utc_offset_min = utc_offset_min
+        self._slowly: set[str] = set()
+        """As ``_troubled``, for kinds that take days or weeks to show."""
         self._book = Book(rules)
         self.limits = self._book.limits
         self._silences = Silences(rules, desk, utc_offset_min=utc_offset_min)
@@ -48,6 +52,7 @@ class Watch:
     def take(self, connection: Connection, news: News, now_ms: int) -> set[str]:
         """What a batch comes to. The sites whose tickets have changed."""
         changed: dict[str, int] = {}
+        slow: set[str] = set()
         troubled = self._load(connection)
         for site, heard_by in news.connections.items():
             known = self._contacts.get(site)
@@ -55,18 +60,21 @@ class Watch:
                 self._contacts[site] = (heard_by, news.back[site])
         self._book.prefetch(connection, (of_run.site for of_run in news.samples))
         for of_run in news.samples:
-            since_ms, quiet = self._book.take(connection, of_run)
+            since_ms, quiet, slowly = self._book.take(connection, of_run)
+            if slowly:
+                slow.add(of_run.site)
             if since_ms is not None and (not quiet or of_run.site in troubled or of_run.site in changed):
                 changed[of_run.site] = min(since_ms, changed.get(of_run.site, since_ms))
         for site, boot in sorted(news.replaced):
             since_or_none = self._book.rebuild(connection, site, boot)
             if since_or_none is not None:
+                slow.add(site)
                 changed[site] = min(since_or_none, changed.get(site, since_or_none))
         self._book.flush(connection)
         told: set[str] = set()
         returned = self._silences.hear(connection, news, self._tail_playing(connection, news.goodbyes))
         for site, since_ms in changed.items():
-            if self._review(connection, site, since_ms, now_ms):
+            if self._review(connection, site, since_ms, now_ms, slow=site in slow):
                 told.add(site)
         for site in dict.fromkeys([*(of_run.site for of_run in news.samples), *changed, *returned]):
             self._silences.explain(connection, site, now_ms)
@@ -104,28 +112,45 @@ class Watch:
 
     # --- faults --------------------------------------------------------------------------------------------------------
 
-    def _review(self, connection: Connection, site: str, since_ms: int, now_ms: int) -> bool:
+    def _review(self, connection: Connection, site: str, since_ms: int, now_ms: int, *, slow: bool) -> bool:
         """Walk over a site's record again from ``since_ms`` on; whether a ticket changed."""
-        start_ms = since_ms - self._look_back_ms
-        known = kept.faults_since(connection, site, start_ms)
+        troubled = self._load(connection)
+        told, quick_clear = self._walk(connection, site, self._quick, since_ms, now_ms)
+        slow_clear = True
+        if slow or site in self._slowly:
+            again, slow_clear = self._walk(connection, site, self._slow, since_ms, now_ms)
+            told |= again
+        (self._slowly.discard if slow_clear else self._slowly.add)(site)
+        (troubled.discard if quick_clear and slow_clear else troubled.add)(site)
+        return told
+
+    def _walk(self, connection: Connection, site: str, group: Group, since_ms: int, now_ms: int) -> tuple[bool, bool]:
+        """Walk for some kinds: whether a ticket changed, and whether all of them are clear now."""
+        start_ms = since_ms - group.look_back_ms
+        found_before = kept.faults_since(connection, site, start_ms - self.rules.flapping.within_s * 1000)
+        mine = [one for one in found_before if one.episode.kind in group.kinds]
+        known = [one for one in mine if one.episode.ended_ms is None or one.episode.ended_ms >= start_ms]
         spans = kept.spans_between(connection, site, start_ms)
-        before = [one.episode for one in known]
-        earlier = [episode for episode in before if episode.started_ms < start_ms]
-        found = walk_all(spans, self.rules, earlier, from_ms=start_ms)
-        if all(of_kind.now.phase is Phase.CLEAR for of_kind in found.values()):
-            self._load(connection).discard(site)
-        else:
-            self._load(connection).add(site)
+        found = walk_all(
+            spans,
+            self.rules,
+            [one.episode for one in mine],
+            from_ms=start_ms,
+            kinds=group.kinds,
+            context=context.of_site(connection, site, spans, start_ms, group.kinds, self._utc_offset_min),
+        )
         episodes = [episode for of_kind in found.values() for episode in of_kind.episodes]
         told = False
-        for difference in casework.differences(before, episodes):
+        for difference in casework.differences([one.episode for one in known], episodes):
             told |= self._settle(connection, site, known, difference, now_ms)
-        return told
+        return told, all(of_kind.now.phase is Phase.CLEAR for of_kind in found.values())
 
     def _load(self, connection: Connection) -> set[str]:
         if self._troubled is None:
             # What was only suspected shows again with the next sample that names it.
-            self._troubled = {site for site, _ in kept.open_faults(connection)}
+            lasting = kept.open_faults(connection)
+            self._troubled = {site for site, _ in lasting}
+            self._slowly = {site for site, one in lasting if one.episode.kind in self._slow.kinds}
         return self._troubled
 
     def _settle(self, connection: Connection, site: str, known: list[KeptFault], difference: Difference, now_ms: int) -> bool:
@@ -139,7 +164,7 @@ class Watch:
             casework.whole(difference.before, others) if difference.before is not None else None,
             subject := casework.whole(after, others),
             its,
-            raises=rule is not None and rule.ticket,
+            raises=rule is not None and rule.ticket and self._worth_a_ticket(connection, site, after),
             hold_up_ms=rule.hold_up_s * 1000 if rule is not None else 0,
             now_ms=now_ms,
         )
@@ -152,6 +177,14 @@ class Watch:
         else:
             kept.save_fault(connection, site, after, number, None if row is None else row.id)
         return ticket is not None
+
+    def _worth_a_ticket(self, connection: Connection, site: str, episode: Episode | None) -> bool:
+        """Whether what is known beside the record speaks for a fault of this site."""
+        if episode is None:
+            return True
+        if episode.kind is Kind.RESTARTING:
+            return not context.neighbours_lost_power(connection, site, episode.started_ms, episode.bad_ms)
+        return context.was_there_before(connection, site, episode)
 
     def _others(self, connection: Connection, row: KeptFault | None, own: Ticket | None) -> list[Episode]:
         """The other faults of a ticket that was opened again, or that explains a silence."""
@@ -235,15 +268,15 @@ class Watch:
         return make(fault, number=number, site=site, now_ms=now_ms, previous=previous)
 
     def _fault(self, connection: Connection, site: str, episode: Episode) -> Fault:
+        found = proof.evidence(connection, site, episode.proof, episode.kind)
         return Fault(
             kind=episode.kind,
             party=self.rules.party(episode.kind, episode.party),
-            # A measured value is its own proof; the ladder says how sure it is.
-            grade=episode.grade or (Grade.PROVEN if episode.kind is Kind.DISK_FULL else Grade.TO_VERIFY),
+            grade=episode.grade or _grade(episode.kind, found),
             severity=self.rules.severity(episode.kind),
             started_ms=episode.started_ms,
             ended_ms=episode.ended_ms,
-            evidence=proof.evidence(connection, site, episode.proof, episode.kind),
+            evidence=found,
         )
 
     def _newest(self, connection: Connection, site: str, episode: Episode) -> tickets.Evidence | None:
@@ -253,6 +286,15 @@ class Watch:
             return None
         found = proof.evidence(connection, site, Proof(tail.run, tail.last), episode.kind)
         return found if found.readings or found.facts else None
+
+
+def _grade(kind: Kind, found: tickets.Evidence) -> Grade:
+    """How sure a measured kind is; of the others the verdict says it. A measured value is its own proof of what it measures."""
+    if kind in VERDICT_KINDS:
+        return Grade.TO_VERIFY
+    if kind is Kind.PLAYBACK_FAILURE and not any(one.rung == Rung.MEDIA and one.state == State.OK for one in found.readings):
+        return Grade.TO_VERIFY  # without a probe of the stream, it may be the stream
+    return GRADES.get(kind, Grade.PROVEN)
 
 
 def _nothing() -> Episode:

@@ -1,8 +1,12 @@
 """From an opened report to what detection and ledger keep of it."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sitekeeper_collector.domain.evidence import METRICS, edges, io_errors, marks
+from sitekeeper_collector.domain.evidence.playback import WHILE_STALLING
+from sitekeeper_collector.domain.evidence.thresholds import Edges, Thresholds
 from sitekeeper_collector.domain.ledger import Marker
 from sitekeeper_collector.domain.rules import Rules
 from sitekeeper_collector.domain.signs import NOTHING, Disk, Play, Signs
@@ -11,28 +15,32 @@ from sitekeeper_collector.watch.requests import ASK_FOR_REPAIR, Request
 from sitekeeper_protocol import RELEASED_MS
 from sitekeeper_protocol.messages import ButtonEvent, PowerEvent, PowerEventRecord, SeriesKey
 from sitekeeper_protocol.opened import OpenedReport
-from sitekeeper_protocol.vocabulary import METRICS, Metric, State
+from sitekeeper_protocol.vocabulary import METRICS as FACTS
+from sitekeeper_protocol.vocabulary import Metric, State
 
 _STATE, _RUNG = (Metric.VERDICT_STATE.value, ""), (Metric.VERDICT_RUNG.value, "")
 _KIND, _PARTY, _GRADE = (Metric.VERDICT_KIND.value, ""), (Metric.VERDICT_PARTY.value, ""), (Metric.VERDICT_GRADE.value, "")
 _PLAYING = (Metric.PLAYING.value, "")
-_WANTED = frozenset(
-    {
-        Metric.VERDICT_STATE.value,
-        Metric.VERDICT_RUNG.value,
-        Metric.VERDICT_KIND.value,
-        Metric.VERDICT_PARTY.value,
-        Metric.VERDICT_GRADE.value,
-        Metric.PLAYING.value,
-        Metric.DISK_FREE_BYTES.value,
-        Metric.RUNG_STATE.value,
-    }
-)
+_WANTED: frozenset[int] = METRICS | {
+    Metric.VERDICT_STATE.value,
+    Metric.VERDICT_RUNG.value,
+    Metric.VERDICT_KIND.value,
+    Metric.VERDICT_PARTY.value,
+    Metric.VERDICT_GRADE.value,
+    Metric.PLAYING.value,
+    Metric.DISK_FREE_BYTES.value,
+    Metric.RUNG_STATE.value,
+}
+_IN_DETAIL: frozenset[int] = _WANTED | WHILE_STALLING
+_VERDICT = frozenset(key[0] for key in (_STATE, _RUNG, _KIND, _PARTY, _GRADE))
+_STALLED = Metric.PLAYER_STALL_S.value
+_FREE = Metric.DISK_FREE_BYTES.value
+_RUNG_STATE = Metric.RUNG_STATE.value
 _MEDIA = "/media"
 _MOST = 2**15
 _UNKNOWN_DISK, _ROOMY, _FULL = Disk.UNKNOWN.value, Disk.ROOMY.value, Disk.FULL.value
 _UNKNOWN_PLAY, _NO, _YES = Play.UNKNOWN.value, Play.NO.value, Play.YES.value
-_DISK_STEP = round(METRICS[Metric.DISK_FREE_BYTES].step)
+_DISK_STEP = round(FACTS[Metric.DISK_FREE_BYTES].step)
 _MARKED = (
     PowerEvent.STARTED,
     PowerEvent.GOODBYE,
@@ -48,15 +56,22 @@ Placed = Sequence[tuple[int, int | None]]
 
 
 class Limits(NamedTuple):
-    """What of the rules decides how samples are taken."""
+    """What of the rules decides how samples are taken.
+
+    ``edges``: by metric, the values (as on the wire) at which a sample begins to say something else.
+    """
 
     gap_ms: int
     disk_free_bytes: int
+    measured: Thresholds
+    edges: Edges
 
 
 def limits(rules: Rules) -> Limits:
     """The limits of ``rules``."""
-    return Limits(rules.evidence_gap_s * 1000, rules.disk_free_mib * 1024 * 1024)
+    free_bytes = rules.disk_free_mib * 1024 * 1024
+    found = edges(rules.measured) | {_FREE: (free_bytes // _DISK_STEP,)}
+    return Limits(rules.evidence_gap_s * 1000, free_bytes, rules.measured, found)
 
 
 def spans(report: OpenedReport, placed: Placed, limit: Limits) -> list[Span]:
@@ -83,82 +98,67 @@ def _one_stretch(placed: Placed, gap_ms: int) -> tuple[int, int] | None:
 
 def _steady_signs(steady: dict[SeriesKey, int], others: Series, limit: Limits) -> Signs | None:
     """What all samples of a report say, if they say the same."""
-    least = limit.disk_free_bytes // _DISK_STEP
-    lowest: list[int] = []
-    for (metric, _), values in others.items():
-        # Free space changes all the time, and says the same as long as it does not cross the limit.
-        if metric != Metric.DISK_FREE_BYTES or None in values:
+    for (metric, instance), values in others.items():
+        # Some values change all the time, and say the same as long as they don't cross an edge: the first speaks for all.
+        at = limit.edges.get(metric)
+        if at is None or None in values:
             return None
-        low = min(values)  # type: ignore[type-var]
-        if low < least <= max(values):  # type: ignore[operator, type-var]
+        low: int = min(values)  # type: ignore[type-var, assignment]
+        if bisect_right(at, low) != bisect_right(at, max(values)):  # type: ignore[type-var]
             return None
-        lowest.append(low)  # type: ignore[arg-type]
-    media_silent = False
-    for (metric, instance), value in steady.items():
-        if metric == Metric.DISK_FREE_BYTES:
-            lowest.append(value)
-        elif metric == Metric.RUNG_STATE and value == State.SILENT and instance.endswith(_MEDIA):
-            media_silent = True
-    get = steady.get
-    state, rung, kind, party, grade = words = get(_STATE, -1), get(_RUNG, 0), get(_KIND, 0), get(_PARTY, 0), get(_GRADE, 0)
-    if min(words) < 0 or max(words) > _MOST:
-        return None  # strange, or without a verdict: to be looked at one by one
-    return Signs(
-        state,
-        rung,
-        kind,
-        party,
-        grade,
-        _disk(lowest, least),
-        _play(get(_PLAYING)),
-        media_silent,
-    )
-
-
-def _disk(free: Sequence[int], least: int) -> int:
-    if not free:
-        return _UNKNOWN_DISK
-    return _FULL if min(free) < least else _ROOMY
-
-
-def _play(playing: int | None) -> int:
-    if playing is None:
-        return _UNKNOWN_PLAY
-    return _YES if playing > 0 else _NO
+        steady[metric, instance] = low
+    # Strange, or without a verdict, or stalling, which asks for more to be read: to be looked at one by one.
+    return _signs(steady, limit, strict=True)
 
 
 def observe(report: OpenedReport, placed: Placed, limit: Limits) -> list[Observed]:
     """The samples whose time is known, in the order of their numbers."""
-    series = report.several(_WANTED)
-    media = [
-        values for (metric, instance), values in series.items() if metric == Metric.RUNG_STATE and instance.endswith(_MEDIA)
-    ]
-    disks = [values for (metric, _), values in series.items() if metric == Metric.DISK_FREE_BYTES]
-    least = limit.disk_free_bytes // _DISK_STEP
+    series = report.several(_IN_DETAIL)
     first = report.header.first
-    return [Observed(first + at, at_ms, _signs(series, media, disks, least, at)) for at, at_ms in placed if at_ms is not None]
+    found: list[Observed] = []
+    for at, at_ms in placed:
+        if at_ms is not None:
+            values = {key: value for key, column in series.items() if (value := column[at]) is not None}
+            signs = _signs(values, limit, strict=False)
+            assert signs is not None, "a sample always says something, if only that it is strange"
+            found.append(Observed(first + at, at_ms, signs))
+    return found
 
 
-def _signs(series: Series, media: list[list[int | None]], disks: list[list[int | None]], least: int, at: int) -> Signs:
-    words = [_at(series, key, at) for key in (_STATE, _RUNG, _KIND, _PARTY, _GRADE)]
-    state, rung, kind, party, grade = (-1 if words[0] is None else words[0], *(word or 0 for word in words[1:]))
-    if not -1 <= state <= _MOST or not all(0 <= word <= _MOST for word in (rung, kind, party, grade)):
-        state, rung, kind, party, grade = NOTHING[:5]  # no list of words is so long
+def _signs(values: dict[SeriesKey, int], limit: Limits, *, strict: bool) -> Signs | None:
+    """What one sample says. ``strict``: ``None`` for one that is not plain, or stalls."""
+    words = values.get(_STATE, -1), values.get(_RUNG, 0), values.get(_KIND, 0), values.get(_PARTY, 0), values.get(_GRADE, 0)
+    if min(words) < 0 or max(words) > _MOST:
+        if strict:
+            return None
+        if words[0] < -1 or min(words[1:]) < 0 or max(words) > _MOST:
+            words = NOTHING[:5]  # no list of words is so long
+    by_metric: dict[int, list[tuple[str, int]]] = {}
+    disk, media_silent = _UNKNOWN_DISK, False
+    free_from = limit.edges[_FREE][0]
+    for (metric, instance), value in values.items():
+        if metric == _RUNG_STATE:
+            if instance.endswith(_MEDIA):
+                media_silent |= value == State.SILENT
+            elif _MEDIA not in instance:
+                continue
+        elif metric in _VERDICT:
+            continue
+        elif metric == _FREE:
+            disk = _FULL if value < free_from or disk == _FULL else _ROOMY
+            continue
+        elif strict and metric == _STALLED and value:
+            return None
+        by_metric.setdefault(metric, []).append((instance, value))
+    playing = values.get(_PLAYING)
     return Signs(
-        state=state,
-        rung=rung,
-        kind=kind,
-        party=party,
-        grade=grade,
-        disk=_disk([value for values in disks if (value := values[at]) is not None], least),
-        play=_play(_at(series, _PLAYING, at)),
-        media_silent=any(values[at] == State.SILENT for values in media),
+        *words,
+        disk,
+        _UNKNOWN_PLAY if playing is None else _YES if playing > 0 else _NO,
+        media_silent,
+        marks(by_metric, limit.measured, well=words[0] == State.OK),
+        io_errors(by_metric),
     )
-
-
-def _at(series: Series, key: SeriesKey, at: int) -> int | None:
-    values = series.get(key)
-    return None if values is None else values[at]
 
 
 def ask(site: str, report: OpenedReport, placed: Placed, received_ms: int) -> list[Request]:
