@@ -75,13 +75,8 @@ def get(
 ) -> Fetched:
     """One request, and up to ``body_bytes`` of the body of its answer. Raises ``Failed``."""
     via = context.proxy if context.proxy is not None and address.host == context.portal.host else None
-    addresses, phases = _addresses(via or address, path, context, deadline)
-    sock, phases = _connect(addresses, (via or address).port, deadline, phases)
+    sock, phases = dial(address, path, context, deadline, via)
     try:
-        if via is not None and address.secure:
-            _tunnel(sock, address, deadline, phases)
-        if address.secure:
-            sock, phases = _secure(sock, address, context, deadline, phases)
         begun = time.monotonic()
         sock.settimeout(left_s(deadline) or 0.001)
         sock.sendall(http.request(address, _AGENT, span, whole=via is not None and not address.secure))
@@ -113,14 +108,25 @@ def _tunnel(sock: socket.socket, address: Portal, deadline: float, phases: Phase
         raise Failed(Reason.TIMEOUT if status == 504 else Reason.UNREACHABLE, phases)
 
 
-def dial(address: Portal, path: Family, context: Context, deadline: float) -> tuple[socket.socket, Phases]:
-    """A connection to ask on, encrypted where the address says so; the caller closes it. Raises ``Failed``."""
-    addresses, phases = _addresses(address, path, context, deadline)
-    sock, phases = _connect(addresses, address.port, deadline, phases)
-    if not address.secure:
-        return sock, phases
+def dial(
+    address: Portal, path: Family, context: Context, deadline: float, via: Portal | None = None
+) -> tuple[socket.socket, Phases]:
+    """A connection to ask on, by the proxy ``via`` if there is one, encrypted where the address says so; the caller closes it.
+
+    Raises ``Failed``.
+    """
+    addresses, phases = _addresses(via or address, path, context, deadline)
+    sock, phases = _connect(addresses, (via or address).port, deadline, phases)
     try:
-        return _secure(sock, address, context, deadline, phases)
+        if via is not None and address.secure:
+            _tunnel(sock, address, deadline, phases)
+        return _secure(sock, address, context, deadline, phases) if address.secure else (sock, phases)
+    except http.BadResponse:
+        sock.close()
+        raise Failed(Reason.MALFORMED_REPLY, phases) from None
+    except OSError as err:
+        sock.close()
+        raise Failed(reason_of(err), phases) from None
     except BaseException:
         sock.close()
         raise

@@ -10,6 +10,7 @@ from sitekeeper_agent.platform import Family
 from sitekeeper_agent.probes import fetch, http
 from sitekeeper_agent.probes.fetch import Failed
 from sitekeeper_agent.probes.probe import Context, Portal, left_s, reason_of
+from sitekeeper_agent.probes.reference import redirect
 from sitekeeper_protocol.vocabulary import Reason
 
 MOST_BYTES = 4 * 1024 * 1024
@@ -17,6 +18,7 @@ LONGEST_S = 15.0
 LEAST_BYTES = 64 * 1024
 """Of less than this the rate says nothing: it is all slow start (RFC 5681)."""
 _CHUNK = 64 * 1024
+_AGENT = f"sitekeeper-agent/{__version__}"
 
 
 class Speed(NamedTuple):
@@ -40,33 +42,62 @@ def measure(
     playing: Callable[[], bool],
     longest_s: float = LONGEST_S,
 ) -> Speed:
-    """Download up to ``most_bytes`` for at most ``longest_s``. Never raises for what a server says or a line does."""
+    """Download up to ``most_bytes`` for at most ``longest_s``, by the site's proxy if it has one, over up to five redirects.
+
+    Never raises for what a server says or a line does.
+    """
     deadline = time.monotonic() + longest_s
+    seen: set[Portal] = set()
+    spent = 0
+    while True:
+        answer = _ask(address, path, context, deadline, most_bytes - spent, playing)
+        found = answer.speed._replace(taken_bytes=answer.speed.taken_bytes + spent)
+        seen.add(address)
+        if answer.onward is None:
+            return found
+        if answer.onward in seen or len(seen) > fetch.MAX_REDIRECTS or most_bytes - found.taken_bytes < LEAST_BYTES:
+            return found._replace(reason=Reason.WRONG_CONTENT)
+        address, spent = answer.onward, found.taken_bytes
+
+
+class _Answer(NamedTuple):
+    """What one server came to; ``onward``: it only sends to another address."""
+
+    speed: Speed
+    onward: Portal | None = None
+
+
+def _ask(
+    address: Portal, path: Family, context: Context, deadline: float, most_bytes: int, playing: Callable[[], bool]
+) -> _Answer:
     try:
-        sock = fetch.dial(address, path, context, deadline)[0]
+        sock = fetch.dial(address, path, context, deadline, context.proxy)[0]
     except Failed as failed:
-        return Speed(None, 0, 0.0, None, None, failed.reason)
+        return _Answer(Speed(None, 0, 0.0, None, None, failed.reason))
     with sock:
         begun = time.monotonic()
+        held = b""
         try:
             sock.settimeout(left_s(deadline) or 0.001)
-            sock.sendall(http.request(address, f"sitekeeper-agent/{__version__}", http.Span(0, most_bytes)))
-            held = b""
+            whole = context.proxy is not None and not address.secure
+            sock.sendall(http.request(address, _AGENT, http.Span(0, most_bytes), whole=whole))
             while b"\r\n\r\n" not in held and len(held) < _CHUNK:
                 sock.settimeout(left_s(deadline) or 0.001)
                 part = sock.recv(4096)
                 if not part:
-                    return Speed(None, len(held), 0.0, None, None, Reason.MALFORMED_REPLY)
+                    return _Answer(Speed(None, len(held), 0.0, None, None, Reason.MALFORMED_REPLY))
                 held += part
             first_ms = (time.monotonic() - begun) * 1000
-            status = http.parse_head(held.partition(b"\r\n\r\n")[0]).status
+            head = http.parse_head(held.partition(b"\r\n\r\n")[0])
         except http.BadResponse:
-            return Speed(None, len(held), 0.0, None, None, Reason.MALFORMED_REPLY)
+            return _Answer(Speed(None, len(held), 0.0, None, None, Reason.MALFORMED_REPLY))
         except OSError as err:
-            return Speed(None, 0, 0.0, None, None, reason_of(err))
-        if status not in (200, 206):
-            return Speed(None, len(held), 0.0, first_ms, status, _refusal(status))
-        return _drain(sock, len(held), most_bytes, deadline, playing)._replace(first_byte_ms=first_ms, status=status)
+            return _Answer(Speed(None, len(held), 0.0, None, None, reason_of(err)))
+        if head.status not in (200, 206):
+            refused = Speed(None, len(held), 0.0, first_ms, head.status, _refusal(head.status))
+            return _Answer(refused, redirect(address, head))
+        speed = _drain(sock, len(held), most_bytes, deadline, playing)
+        return _Answer(speed._replace(first_byte_ms=first_ms, status=head.status))
 
 
 def _refusal(status: int) -> Reason:

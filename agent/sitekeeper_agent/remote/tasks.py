@@ -84,7 +84,8 @@ def _speed_test(task: Task) -> Done:
     from sitekeeper_agent.remote import speed
 
     address = parse_portal(task.settings.speed_test)
-    found = speed.measure(address, _path(address, task.context), task.context, most_bytes=task.most_bytes, playing=task.playing)
+    path = _path(task.context.proxy or address, task.context)
+    found = speed.measure(address, path, task.context, most_bytes=task.most_bytes, playing=task.playing)
     measured = {
         "kbps": None if found.kbps is None else round(found.kbps),
         "bytes": found.taken_bytes,
