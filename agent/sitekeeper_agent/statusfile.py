@@ -1,7 +1,7 @@
 """What `sitekeeper-agent status` shows: a small file, replaced as a whole at each sample, without anything secret.
 
-It is true only while the agent runs. Where the service manager gives a folder in memory (RUNTIME_DIRECTORY, systemd.exec(5)), it
-lies there, and the state folder has a link to it: in a year it would have the disk write two gigabytes for nothing.
+It is true only while the agent runs. Where the service manager gives a folder in memory (RUNTIME_DIRECTORY, systemd.exec(5)),
+it lies there, and the state folder has a link to it: in a year it would have the disk write two gigabytes for nothing.
 """
 
 import json

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -33,6 +33,7 @@ _LOGIN_REFUSED = (134, 135)
 TOPICS_REFUSED = "the broker refuses the subscription"
 _CONNECT_S = 15.0
 _MAX_PACKET_BYTES = 128 * 1024
+_NAP_S = 10.0
 _REPORT_ALIAS = 1
 
 
@@ -74,6 +75,14 @@ class Received(NamedTuple):
 Event = Up | Down | Acknowledged | Received
 
 
+class _Sleeper(Client):
+    """The library's client, woken by what happens instead of each second: that alone cost half a processor second an hour."""
+
+    def loop_forever(self, timeout: float = _NAP_S, retry_first_connection: bool = False) -> MQTTErrorCode:
+        """Its thread's work; a nap is short beside the keepalive, which is looked at after each."""
+        return super().loop_forever(min(timeout, max(1.0, self.keepalive / 8)), retry_first_connection)
+
+
 class Uplink:
     """One attempt. ``post`` is called from its thread, with a clock-free event; it must not block."""
 
@@ -102,7 +111,7 @@ class Uplink:
         self.dates_unchecked = settings.broker.encryption is not None and wall_ms < RELEASED_MS
         protocol = MQTTProtocolVersion.MQTTv5 if newest_mqtt else MQTTProtocolVersion.MQTTv311
         self._newest_mqtt = newest_mqtt
-        client = Client(CallbackAPIVersion.VERSION2, settings.site, protocol=protocol, reconnect_on_failure=False)
+        client = _Sleeper(CallbackAPIVersion.VERSION2, settings.site, protocol=protocol, reconnect_on_failure=False)
         client.connect_timeout = _CONNECT_S
         client.username_pw_set(settings.site, password)
         if will is not None:

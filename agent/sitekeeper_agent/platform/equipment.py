@@ -2,7 +2,7 @@
 
 import sys
 
-from sitekeeper_agent.platform.equipment_facts import Disk, Display
+from sitekeeper_agent.platform.equipment_facts import Disk, Display, Passed
 
 if sys.platform == "win32":
     from sitekeeper_agent.platform.windows_equipment import (
@@ -36,6 +36,7 @@ else:
 __all__ = [
     "Disk",
     "Display",
+    "Passed",
     "booted_with_systemd",
     "cooling",
     "cpu_limit_ratio",

@@ -19,6 +19,7 @@ from sitekeeper_agent.platform.facts import (
     Route,
     Stretch,
 )
+from sitekeeper_agent.platform.sysfiles import read_bytes
 from sitekeeper_protocol.messages import StopReason
 
 # Flags of route(8) and of include/uapi/linux/route.h, if_arp.h, if_addr.h
@@ -33,11 +34,7 @@ _WRITERS = ("generated", "networkmanager", "systemd-resolved", "resolvconf", "dh
 
 def _read(path: Path) -> str:
     """The file's text, at most 256 KiB of it; "" if it can't be read, which is the same as nothing being there."""
-    try:
-        with path.open("rb") as file:
-            return file.read(_MOST_BYTES).decode("utf-8", "replace")
-    except (OSError, ValueError):
-        return ""
+    return read_bytes(str(path), _MOST_BYTES).decode("utf-8", "replace")
 
 
 def boot_id(roots: Roots = HERE) -> int:
@@ -65,8 +62,9 @@ def wall_ms() -> int:
 
 def default_route(family: Family, roots: Roots = HERE) -> Route:
     """The default route with the lowest metric; an empty ``Route`` where there is none."""
-    net = Path(roots.proc) / "net"
-    found = _routes4(_read(net / "route")) if family == "ipv4" else _routes6(_read(net / "ipv6_route"))
+    # Every probe asks, so that this is read more often than all the rest.
+    table, read = ("route", _routes4) if family == "ipv4" else ("ipv6_route", _routes6)
+    found = read(read_bytes(f"{roots.proc}/net/{table}", _MOST_BYTES).decode("utf-8", "replace"))
     return min(found, key=lambda at: at[0], default=(0, Route()))[1]
 
 

@@ -9,8 +9,8 @@ from sitekeeper_agent.platform.facts import HERE, Roots
 from sitekeeper_agent.platform.sysfiles import names, plain, read_number, read_text
 
 _MOST = 8
-_NO_DISK = re.compile(r"(sr|fd|nbd)\d|.*(boot\d|rpmb)$")
-"""CD drives, floppies, network devices, and the hidden parts of an eMMC chip."""
+_NO_DISK = re.compile(r"(sr|fd|nbd|loop|ram|zram|md|dm-)\d|.*(boot\d|rpmb)$")
+"""CD drives, floppies, network devices, what is made of other disks, and the hidden parts of an eMMC chip."""
 _ALWAYS_READ_ONLY = {"squashfs", "iso9660", "udf", "erofs", "cramfs", "romfs"}
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 
+from sitekeeper_agent.platform.equipment_facts import Passed
 from sitekeeper_agent.platform.facts import HERE, Roots
 from sitekeeper_agent.platform.sysfiles import names, read_bytes, read_number, read_text
 
@@ -14,18 +15,23 @@ _SLICES = ("system.slice", "unified/system.slice", "systemd/system.slice")
 """Where systemd's services have their control groups: version 2, both, version 1."""
 
 
-def running(programs: Iterable[str], known: Mapping[str, int], roots: Roots = HERE) -> dict[str, int] | None:
+def running(
+    programs: Iterable[str], known: Mapping[str, int], roots: Roots = HERE, passed: Passed | None = None
+) -> dict[str, int] | None:
     """The process id of each program, 0 where it does not run; ``None`` where other users' processes are hidden.
 
     A program is named by its file, without the folder; of a script it is the script's own file. ``known`` are the ids of the
-    call before: they are looked at first, so that nothing else has to be.
+    call before: they are looked at first, so that nothing else has to be. With ``passed``, those that calls before have looked
+    at are left out of the search.
     """
     if not read_bytes(f"{roots.proc}/1/stat", 64):
         return None
     found = {name: known[name] for name in programs if known.get(name) and _named(known[name], name, roots)}
     missing = [name for name in dict.fromkeys(programs) if name not in found]
     if missing:
-        pids = sorted(int(entry) for entry in names(roots.proc, _MOST_PROCESSES) if entry.isdecimal())
+        pids = (passed or Passed()).left(
+            missing, (int(entry) for entry in names(roots.proc, _MOST_PROCESSES) if entry.isdecimal())
+        )
         comms = {pid: comm for pid in pids if (comm := _comm(pid, roots))}
         for name in missing:
             short = _short(name)

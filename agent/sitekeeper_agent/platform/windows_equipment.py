@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from sitekeeper_agent.platform.equipment_facts import Disk, Display
+from sitekeeper_agent.platform.equipment_facts import Disk, Display, Passed
 from sitekeeper_agent.platform.facts import HERE, PlatformUnsupported, Roots
 
 _NOT_HERE = "not read on Windows"
@@ -58,7 +58,9 @@ def cpu_limit_ratio(roots: Roots = HERE) -> float | None:
     raise PlatformUnsupported(f"limits of the processor: {_NOT_HERE}")
 
 
-def running(names: Iterable[str], known: Mapping[str, int], roots: Roots = HERE) -> dict[str, int] | None:
+def running(
+    names: Iterable[str], known: Mapping[str, int], roots: Roots = HERE, passed: Passed | None = None
+) -> dict[str, int] | None:
     """The process id of each named program, 0 where it does not run. Case does not count, nor does ``.exe``."""
     import psutil
 

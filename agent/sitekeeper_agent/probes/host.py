@@ -4,7 +4,6 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import psutil
 
@@ -77,14 +76,12 @@ def _disk(volume: str) -> dict[SeriesKey, int]:
 def volume_of(folder: str) -> str:
     """The mount point that ``folder`` lies on; of a folder that is yet to be made, that of its nearest parent."""
     try:
-        path = Path(folder).absolute()
-        while not path.exists() and path != path.parent:
-            path = path.parent
-        while not path.is_mount() and path != path.parent:
-            path = path.parent
+        path = os.path.abspath(folder)  # noqa: PTH100 - text all along: with path objects this took a tenth of the probe
+        while not os.path.ismount(path) and (parent := os.path.dirname(path)) != path:  # noqa: PTH120
+            path = parent
     except (OSError, ValueError):
         return system_volume()
-    return str(path)
+    return path
 
 
 def _hottest_c() -> float | None:

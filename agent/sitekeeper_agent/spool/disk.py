@@ -20,8 +20,8 @@ from sitekeeper_protocol.messages import Drop
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x736B7370  # "sksp"
 _PAGE_BYTES = 1024
-"""Of a new file; an older one keeps its 4096. Each page that a sample changes goes to the WAL as a whole: with small ones the disk
-writes a third less (``benchmarks/spool_days.py`` has the sizes of a month)."""
+"""Of a new file; an older one keeps its 4096. Each page that a sample changes goes to the WAL as a whole: with small ones the
+disk writes a third less (``benchmarks/spool_days.py`` has the sizes of a month)."""
 _WAL_BYTES = 256 * 1024
 WAL_RESERVE_BYTES = 4 * _WAL_BYTES
 """Room kept for the WAL: it is checkpointed at a quarter of this, and a large transaction may stand on top."""

@@ -216,6 +216,26 @@ def test_a_process_that_is_known_is_looked_at_first_and_believed_only_while_it_i
     assert equipment.running(["mpv"], {"mpv": 5555}, roots) == {"mpv": 40}
 
 
+def test_what_was_looked_at_in_vain_is_passed_over_until_something_new_comes(tmp_path: Path) -> None:
+    roots = tree(tmp_path, PROCESSES)
+    passed = equipment.Passed()
+
+    def look() -> int:
+        return (equipment.running(["player"], {}, roots, passed) or {})["player"]
+
+    assert [look() for _ in range(3)] == [0, 0, 0]
+    # In the same process, so that nothing new shows: found once all are looked at again.
+    tree(tmp_path, process(40, "player", "/usr/bin/player"))
+    looks = [look() for _ in range(equipment.Passed.calls)]
+    assert looks[0] == 0 and looks[-1] == 40
+    tree(tmp_path, process(40, "bash", "bash"))
+    assert [look() for _ in range(4)] == [0, 0, 0, 0]
+    tree(tmp_path, process(77, "sh", "sh"))
+    assert look() == 0
+    tree(tmp_path, process(77, "player", "/usr/bin/player"))
+    assert look() == 77
+
+
 def test_hidden_processes_are_not_taken_for_absent(tmp_path: Path) -> None:
     assert equipment.running(["mpv"], {}, tree(tmp_path, process(40, "bash", "bash"))) is None
 

@@ -4,6 +4,8 @@ The connection stays open, so that starts, stalls and ends are known when they o
 ever asked for.
 """
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -97,8 +99,9 @@ _FIELDS = {
 class Mpv(Source):
     """A source on mpv's ``--input-ipc-server``."""
 
-    # Many sites start mpv for each title: what is over before it was seen is never known.
-    absent_s = 2.0
+    peek_s = 2.0
+    """Many sites start mpv for each title: what is over before it was seen is never known. A peek is far less than a look."""
+    absent_s = 10.0 if sys.platform != "win32" else peek_s
 
     def __init__(self, path: str, *, answer_s: float = ANSWER_S) -> None:
         self._path, self._answer_s = path, answer_s
@@ -143,6 +146,8 @@ class Mpv(Source):
 
     def rest(self, seconds: float, stop: threading.Event) -> Sequence[Seen]:
         """Listen; a change of what the player does ends the rest."""
+        if self._channel is None and seconds > self.peek_s:
+            return self._await_socket(time.monotonic() + seconds, stop)
         if self._channel is None or self._open:
             return super().rest(seconds, stop)
         seen: list[Seen] = []
@@ -156,6 +161,13 @@ class Mpv(Source):
         if not seen:
             stop.wait(max(0.0, until - time.monotonic()))
         return seen
+
+    def _await_socket(self, until: float, stop: threading.Event) -> Sequence[Seen]:
+        """Rest, but no longer than until there is a socket."""
+        while (left := until - time.monotonic()) > 0:
+            if stop.wait(min(left, self.peek_s)) or os.path.exists(self._path):  # noqa: PTH110 - every two seconds
+                break
+        return ()
 
     def close(self) -> None:
         """Close the connection; what mpv does is none of our business then."""

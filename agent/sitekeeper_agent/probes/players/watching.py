@@ -155,7 +155,8 @@ class Watcher:
             if seen:
                 self._account.feed(seen)
             # A player that never stops telling must not keep the agent busy.
-            self._stop.wait(max(0, rested - monotonic_ms()) / 1000)
+            if (early_ms := rested - monotonic_ms()) > 0:
+                self._stop.wait(early_ms / 1000)
         self._source.close()
 
     def _seen(self, look: Callable[[], Sequence[Seen]]) -> Sequence[Seen]:
