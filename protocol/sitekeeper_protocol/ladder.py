@@ -6,7 +6,7 @@ the fault catalogue:
 * a success above, over the same path, turns a failure below into ``silent`` (many networks drop ping); so does a failure
   above that could only come from further up, such as an HTTP error or a payment page;
 * a success shows only the rungs that it rests on: a gateway answers names from memory while the line is dead, and a media
-  server streams while the portal is down;
+  server streams while the portal is down, and a multicast group may come by another way than all else;
 * a probe may say ``fail`` only if it has succeeded at this site since its network last changed;
 * the verdict is the lowest rung that fails, on the path that the portal really uses, and it is *proven* only if the
   rungs below were seen to hold.
@@ -176,6 +176,8 @@ def _is_page(reading: Reading) -> bool:
 
 
 def _rests_on(reading: Reading, names_fail: bool, baseline: Baseline) -> int:
+    if reading.method == Method.MULTICAST:
+        return Rung.LINK if reading.answered else _NOTHING  # it may come from a box next door, or by a network of its own
     from_gateway = reading.rung == Rung.DNS and not reading.label and baseline.resolver == Resolver.GATEWAY
     if reading.answered:
         if reading.rung == Rung.ADDRESS:
@@ -210,7 +212,7 @@ def diagnose(readings: Iterable[Reading], baseline: Baseline, path: str | None =
     if slow is not None:
         return _slow(slow, ladder)
     # "All is well" is said only by the portal itself or by something above it; a working cable is no working site.
-    well = any(r.answered and r.rung >= Rung.PORTAL for r in primary)
+    well = any(r.answered and r.rung >= Rung.PORTAL and r.method != Method.MULTICAST for r in primary)
     why = next((r.reason for r in reversed(primary) if r.state == State.SILENT), Reason.NONE)
     return Verdict(state=State.OK if well else State.SILENT, path=chosen, reason=Reason.NONE if well else why, evidence=ladder)
 

@@ -126,6 +126,8 @@ METHODS: dict[Method, Pair] = {
     Method.SYSTEM: ("系统状态", "system state"),
     Method.HOP_LIMIT: ("限跳数探测", "hop limit"),
     Method.LOG_FILE: ("日志", "log file"),
+    Method.RTSP: ("RTSP播放", "RTSP"),
+    Method.MULTICAST: ("接收组播", "listening to multicast"),
 }
 
 KINDS: dict[Kind, Pair] = {

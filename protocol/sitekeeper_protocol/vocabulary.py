@@ -99,6 +99,9 @@ class Method(IntEnum):
     HOP_LIMIT = 9
     """A datagram that lives for so many hops only; the router at which it ends says so."""
     LOG_FILE = 10
+    RTSP = 11
+    MULTICAST = 12
+    """Packets of a multicast group; they may come by another way than all else, and prove nothing of the line."""
 
 
 @unique
@@ -349,6 +352,8 @@ class Metric(IntEnum):
     PLAYING = 50
     MEDIA_STARTUP_MS = 60
     MEDIA_STATUS = 61
+    MEDIA_LOSS_RATIO = 62
+    MEDIA_JITTER_MS = 63
     PLAYER_STATE = 70
     PLAYER_PLAY_S = 71
     PLAYER_STALLS = 72
@@ -434,6 +439,8 @@ METRICS: MappingProxyType[Metric, MetricFacts] = MappingProxyType(
         Metric.PLAYING: MetricFacts("1", 1, "", "streams that are being played; absent where no player is watched"),
         Metric.MEDIA_STARTUP_MS: MetricFacts("ms", 1, _STREAM, "media: from the start to enough bytes for a player to begin"),
         Metric.MEDIA_STATUS: MetricFacts("HTTP status", 1, _STREAM, "media: status code of the last answer"),
+        Metric.MEDIA_LOSS_RATIO: MetricFacts("ratio", 0.001, _STREAM, "media: share of RTP or TS packets that were missing"),
+        Metric.MEDIA_JITTER_MS: MetricFacts("ms", 0.1, _STREAM, "media: jitter of RTP packets, RFC 3550"),
         Metric.PLAYER_STATE: MetricFacts("player state", 1, _PLAYER, "player: what it does"),
         Metric.PLAYER_PLAY_S: MetricFacts("s", 0.1, _PLAYER, "player: played since the sample before; absent without session"),
         Metric.PLAYER_STALLS: MetricFacts("1", 1, _PLAYER, "player: stalls (rebuffering) that began since the sample before"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sitekeeper_protocol.ladder import DIRECT, Baseline, Reading, Resolver, Verdict, diagnose, judge
-from sitekeeper_protocol.vocabulary import Grade, Kind, Party, Reason, Rung, State
+from sitekeeper_protocol.vocabulary import Grade, Kind, Method, Party, Reason, Rung, State
 
 CASES: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("ladder_cases.yaml").read_text())
 
@@ -21,9 +21,15 @@ def readings_of(case: dict[str, Any]) -> list[Reading]:
 
 def reading(path: str, rung: str, said: str) -> Reading:
     name, _, label = rung.partition("#")
+    said, _, method = said.partition(" by ")
     state, _, reason = said.partition(" ")
     return Reading(
-        path=path, rung=Rung[name.upper()], label=label, state=State[state.upper()], reason=Reason[(reason or "none").upper()]
+        path=path,
+        rung=Rung[name.upper()],
+        label=label,
+        state=State[state.upper()],
+        reason=Reason[(reason or "none").upper()],
+        method=Method[(method or "none").upper()],
     )
 
 

@@ -88,6 +88,8 @@ METRICS: dict[Metric, Pair] = {
     Metric.PORTAL_CERTIFICATE_DAYS: ("平台：证书还有多少天", "portal: days until its certificate ends"),
     Metric.MEDIA_STARTUP_MS: ("视频：开始播放要多久", "video: time to start"),
     Metric.MEDIA_STATUS: ("视频：状态码", "video: status code"),
+    Metric.MEDIA_LOSS_RATIO: ("视频：丢包率", "video: share of lost packets"),
+    Metric.MEDIA_JITTER_MS: ("视频：抖动", "video: jitter"),
     Metric.PLAYING: ("是否在播放", "whether something plays"),
     Metric.CPU_RATIO: ("处理器使用率", "processor in use"),
     Metric.MEMORY_AVAILABLE_RATIO: ("可用内存", "memory available"),
