@@ -93,6 +93,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     network: Network = Network()
     media: Annotated[tuple[_Address, ...], Meta(max_length=8)] = ()
     media_interval_s: _Seconds = 300
+    media_logins_file: _LongText | None = None
     players: Annotated[tuple[Player, ...], Meta(max_length=MAX_PLAYERS)] = ()
     expected: Expectations = Expectations()
     smart_interval_s: Annotated[int, Meta(ge=0, le=31 * 86400)] = 86400
@@ -167,6 +168,7 @@ def _line_of(root: Any, key: str) -> int:
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.?)*")
 _USB_ID = re.compile(r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}", re.ASCII)
 _SERVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.@-]*", re.ASCII)
+_STREAMS = ("rtsp:", "rtp:", "udp:")
 _URL = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^/?#\s:@\[\]]+)(:(\d{1,5}))?([/?#]\S*)?", re.ASCII)
 
 
@@ -197,12 +199,23 @@ def _check_portal(settings: Settings) -> None:
 
 def _check_media(settings: Settings) -> None:
     for at, stream in enumerate(settings.media, 1):
-        if not _is_web_address(stream):
+        if stream.lower().startswith(_STREAMS):
+            _check_stream(at, stream)
+        elif not _is_web_address(stream):
             # What follows the question mark may be a key.
             shown = stream.partition("?")[0][:60]
             raise Fault("media", f"item {at}, {shown!r}, is no web address; write for example http://tv.example.org/live.m3u8")
     if len(set(settings.media)) < len(settings.media):
         raise Fault("media", "one stream stands here twice; keep one of them")
+
+
+def _check_stream(at: int, stream: str) -> None:
+    from sitekeeper_agent.probes.streams import parse_stream
+
+    try:
+        parse_stream(stream)
+    except SettingsError as err:
+        raise Fault("media", f"item {at}: {err}") from None
 
 
 def _check_speed_test(settings: Settings) -> None:
@@ -291,6 +304,7 @@ def _check_paths(settings: Settings) -> None:
         ("broker.password_file", settings.broker.password_file),
         ("network.portal_ca_file", settings.network.portal_ca_file),
         ("network.dial_log", settings.network.dial_log),
+        ("media_logins_file", settings.media_logins_file),
         ("broker.tls.ca_file", tls.ca_file if tls else None),
     ):
         if text is not None and not Path(text).is_absolute():

@@ -16,6 +16,7 @@ from sitekeeper_agent.probes import Context, network_identity, parse_portal, res
 from sitekeeper_agent.probes.probe import family_of
 from sitekeeper_agent.probes.runner import ProbeRunner, Round
 from sitekeeper_agent.probes.settings import Watch
+from sitekeeper_agent.probes.streams import parse_stream
 from sitekeeper_agent.spool import Spool
 from sitekeeper_protocol.ladder import Baseline, Reading, Verdict, diagnose, judge
 from sitekeeper_protocol.messages import Event, EvidenceItem, Sample, Scalar, SeriesKey, VerdictEvent
@@ -76,7 +77,7 @@ def context_of(settings: Settings, clock: ServerClock | None, now: Now, known: L
         ca_file=(tls.ca_file if tls else None) or "",
         state_dir=settings.state_dir,
         wall_offset_ms=0 if clock is None else clock.server_ms(now.boottime_ms) - now.wall_ms,
-        media=tuple(parse_portal(stream) for stream in settings.media),
+        media=tuple(parse_stream(stream) for stream in settings.media),
         media_interval_s=settings.media_interval_s,
         expected=settings.expected,
         smart_interval_s=settings.smart_interval_s,
@@ -91,6 +92,8 @@ def context_of(settings: Settings, clock: ServerClock | None, now: Now, known: L
         modems={family_of(modem) or "ipv4": modem for modem in by_hand} or known.modems,
         usual_rtt_ms=known.usual_rtt_ms,
         dial_log=network.dial_log or "",
+        multicast_interface=network.multicast_interface,
+        media_logins_file=settings.media_logins_file or "",
     )
 
 

@@ -122,9 +122,17 @@ BAD = {
         "{file}:7: network.dial_log: 'ppp.log' is a relative path; write the whole path, from the root",
     ),
     "stream-without-scheme": (
-        GOOD + "media:\n  - http://tv.example/live.m3u8\n  - rtsp://tv.example/live?key=secret\n",
-        "{file}:6: media: item 2, 'rtsp://tv.example/live', is no web address; "
+        GOOD + "media:\n  - http://tv.example/live.m3u8\n  - rtmp://tv.example/live?key=secret\n",
+        "{file}:6: media: item 2, 'rtmp://tv.example/live', is no web address; "
         "write for example http://tv.example.org/live.m3u8",
+    ),
+    "stream-of-no-group": (
+        GOOD + "media: ['rtp://10.0.0.1:5004']\n",
+        "{file}:6: media: item 1: 'rtp://10.0.0.1:5004' is no multicast stream's address; write it as rtp://239.1.1.1:5004",
+    ),
+    "stream-by-rtsp-with-password": (
+        GOOD + "media: ['rtsp://me:pw@tv.example/']\n",
+        "{file}:6: media: item 1: 'tv.example/' is no stream's address; write it as rtsp://tv.example/channel1, without a user",
     ),
     "stream-with-password": (
         GOOD + "media: ['http://me:pw@tv.example/']\n",

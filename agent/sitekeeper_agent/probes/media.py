@@ -18,6 +18,7 @@ from sitekeeper_agent.probes.fetch import Failed, Fetched
 from sitekeeper_agent.probes.http import Span
 from sitekeeper_agent.probes.probe import MAX_TARGET, Context, Findings, Portal, left_s, network_identity, paths
 from sitekeeper_agent.probes.reference import resolve
+from sitekeeper_agent.probes.streams import MULTICAST
 from sitekeeper_protocol.ladder import Reading
 from sitekeeper_protocol.messages import SeriesKey
 from sitekeeper_protocol.vocabulary import Method, Metric, Reason, Rung, State, to_wire
@@ -32,13 +33,15 @@ _EARLY = 0.98
 """A trial is due this much before its interval is over, so that a round that comes a moment early does not put it off."""
 _PAGES = ("text/html", "application/xhtml+xml", "application/json", "application/xml", "text/xml", "application/dash+xml")
 _PAGE_STARTS = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<script", b"<mpd")
+_METHODS = {"rtsp": Method.RTSP, "rtp": Method.MULTICAST, "udp": Method.MULTICAST}
 _GRAVEST = (State.FAIL, State.DEGRADED, State.OK, State.SILENT, State.NOT_APPLICABLE)
 
 
 class Trial(NamedTuple):
     """What a trial of one stream over one path found.
 
-    ``rtt_ms`` is the time to the first byte of the segment, ``startup_ms`` that until enough of it had come to begin.
+    ``rtt_ms`` is the time to the first byte of the segment, ``startup_ms`` that until enough of it had come to begin; of RTP
+    and multicast those to the first packet and the tenth, with the share that was missing and the jitter.
     ``number`` is that of the newest segment of a live stream (-1: none), ``moved_ms`` since when it has been the newest.
     """
 
@@ -49,6 +52,8 @@ class Trial(NamedTuple):
     status: int | None = None
     number: int = -1
     moved_ms: int = 0
+    loss_ratio: float | None = None
+    jitter_ms: float | None = None
 
 
 class Kept(NamedTuple):
@@ -163,8 +168,16 @@ def due(kept: Kept, now_ms: int, network: int, interval_s: float) -> bool:
 
 def glance(stream: Portal, path: Family, context: Context, deadline: float) -> bool:
     """Whether the stream's address still answers with the beginning of a playlist or file; costs a kilobyte or two."""
+    half = deadline - left_s(deadline) / 2
+    if stream.scheme == "rtsp":
+        from sitekeeper_agent.probes import rtsp
+
+        return rtsp.glance(stream, path, context, half)
+    if stream.scheme in MULTICAST:
+        from sitekeeper_agent.probes import multicast
+
+        return multicast.listen(stream, path, context, half, most_bytes=1).state != State.FAIL
     try:
-        half = deadline - left_s(deadline) / 2
         got = fetch.follow(stream, path, context, half, _GLANCE_BYTES, Span(0, _GLANCE_BYTES))
         _demand_media(got)
     except Failed:
@@ -174,11 +187,31 @@ def glance(stream: Portal, path: Family, context: Context, deadline: float) -> b
 
 def attempt(stream: Portal, path: Family, context: Context, deadline: float, kept: Kept | None) -> Trial:
     """A whole trial, as a player would begin. Never raises for what a server says."""
+    if stream.scheme not in ("http", "https"):
+        return _listened(stream, path, context, deadline)
     number, moved_ms = (kept.number, kept.moved_ms) if kept else (-1, 0)
     try:
         return _begin(stream, path, context, deadline, kept)
     except Failed as failed:
         return Trial(failed.state, failed.reason, None, None, failed.phases.status, number, moved_ms)
+
+
+def _listened(stream: Portal, path: Family, context: Context, deadline: float) -> Trial:
+    """A few seconds of RTP, by RTSP or from a group; what speaks that is loaded only where it is wanted."""
+    if stream.scheme == "rtsp":
+        from sitekeeper_agent.probes.rtsp import listen
+    else:
+        from sitekeeper_agent.probes.multicast import listen
+    found = listen(stream, path, context, deadline)
+    return Trial(
+        found.state,
+        found.reason,
+        found.first_ms,
+        found.ready_ms,
+        found.status,
+        loss_ratio=found.heard.loss_ratio if found.heard.packets else None,
+        jitter_ms=found.heard.jitter_ms,
+    )
 
 
 def _begin(stream: Portal, path: Family, context: Context, deadline: float, kept: Kept | None) -> Trial:
@@ -311,7 +344,7 @@ def _reading(path: Family, job: _Job, trial: Trial, label: str) -> Reading:
         state=trial.state,
         reason=trial.reason,
         rtt_ms=trial.rtt_ms,
-        method=Method.HTTP,
+        method=_METHODS.get(job.stream.scheme, Method.HTTP),
         # The host alone: what is watched is nobody's business.
         target=job.stream.host[:MAX_TARGET],
         label=label,
@@ -327,7 +360,13 @@ def _values(trials: Iterable[tuple[_Job, Trial]]) -> dict[SeriesKey, int]:
             told[job.place] = trial
     values: dict[SeriesKey, int] = {}
     for place, trial in told.items():
-        for metric, value in ((Metric.MEDIA_STARTUP_MS, trial.startup_ms), (Metric.MEDIA_STATUS, trial.status)):
+        measured = (
+            (Metric.MEDIA_STARTUP_MS, trial.startup_ms),
+            (Metric.MEDIA_STATUS, trial.status),
+            (Metric.MEDIA_LOSS_RATIO, trial.loss_ratio),
+            (Metric.MEDIA_JITTER_MS, trial.jitter_ms),
+        )
+        for metric, value in measured:
             if value is not None:
                 values[metric.value, str(place)] = to_wire(metric, value)
     return values

@@ -50,7 +50,8 @@ class Context(NamedTuple):
     at commissioning. ``modems`` and ``usual_rtt_ms`` are, for a path, the second hop that was learned and the median time to
     the provider. ``own_traffic``: the agent sends its backlog, or something plays. ``dial_log`` is the dial-in program's log.
     ``expected`` is the equipment to look for; disks are asked for their health every ``smart_interval_s``, 0: never.
-    ``idle_known``: this PC's desktop has been seen to say that nobody uses it.
+    ``idle_known``: this PC's desktop has been seen to say that nobody uses it. ``multicast_interface`` is where groups are
+    joined (empty: where the default route leads); ``media_logins_file`` holds the site's logins to RTSP servers.
     """
 
     portal: Portal
@@ -81,6 +82,8 @@ class Context(NamedTuple):
     expected: Expectations = _NONE_EXPECTED
     smart_interval_s: int = 86400
     idle_known: bool = False
+    multicast_interface: str = ""
+    media_logins_file: str = ""
 
     @property
     def left_s(self) -> float:
