@@ -53,6 +53,7 @@ class Kinds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     site_dark: Rule = Rule(hold_down_s=900)
     line_suspected: Rule = Rule(hold_down_s=600)
+    area_outage: Rule = Rule(hold_down_s=300)
     line_down: Rule = Rule()
     modem_down: Rule = Rule()
     gateway_down: Rule = Rule()

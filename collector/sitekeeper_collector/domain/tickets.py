@@ -65,6 +65,10 @@ class What(StrEnum):
     AMENDED = "amended"
     RETIMED = "retimed"
     MOVED = "moved"
+    TAKEN_IN = "taken_in"
+    """Another ticket, its parent, explains it."""
+    CAME_OUT = "came_out"
+    """It outlives its parent."""
     MERGED = "merged"
     WITHDRAWN = "withdrawn"
 
@@ -163,6 +167,8 @@ class Ticket(Struct, frozen=True, kw_only=True):
     notices: int = 0
     addressee: Party | None = None
     entries: int = 0
+    area: str = ""
+    """What its sites have in common (``areas.Group.key``), if it is about several; ``site`` is the first of them."""
 
 
 class TimelineEntry(Struct, frozen=True, kw_only=True):
@@ -197,13 +203,27 @@ class Change(NamedTuple):
     notices: tuple[Notice, ...] = ()
 
 
-def open_from(fault: Fault, *, number: str, site: str, now_ms: int, parent: str = "", previous: str = "") -> Change:
-    """A new ticket for a fault that lasts. ``parent``: the ticket that explains it; ``previous``: one of the same fault."""
+def open_from(
+    fault: Fault,
+    *,
+    number: str,
+    site: str,
+    now_ms: int,
+    parent: str = "",
+    previous: str = "",
+    area: str = "",
+    told_already: bool = False,
+) -> Change:
+    """A new ticket for a fault that lasts. ``parent``: the ticket that explains it; ``previous``: one of the same fault.
+
+    ``area``: what its sites have in common; ``told_already``: its party was mailed for one of them, and hears the rest there.
+    """
     if fault.ended_ms is not None:
         raise TicketRefused(number, Refusal.NOT_OPEN)
-    ticket = _new(fault, number, site, now_ms, parent, previous)
+    ticket = replace(_new(fault, number, site, now_ms, parent, previous), area=area)
     details = _told(kind=fault.kind, party=fault.party, grade=fault.grade, parent=parent, previous=previous)
-    return _notify(_enter(ticket, now_ms, SYSTEM, What.OPENED, details), NoticeEvent.OPENED)
+    opened = _enter(ticket, now_ms, SYSTEM, What.OPENED, details)
+    return opened if told_already else _notify(opened, NoticeEvent.OPENED)
 
 
 def born_resolved(fault: Fault, *, number: str, site: str, now_ms: int, parent: str = "", previous: str = "") -> Change:
@@ -333,6 +353,21 @@ def retime(ticket: Ticket, *, from_ms: int, to_ms: int | None, now_ms: int) -> C
     ended_ms = None if to_ms is None or ticket.resolved_ms is None else max(from_ms, to_ms)
     retimed = replace(ticket, outage_from_ms=from_ms, outage_to_ms=ended_ms)
     return _enter(retimed, now_ms, SYSTEM, What.RETIMED, _told(from_ms=from_ms, ended_ms=ended_ms))
+
+
+def take_in(ticket: Ticket, *, into: str, now_ms: int) -> Change:
+    """A cause that was found later explains it: ``into``. Whoever was mailed hears the rest as before, nobody else does."""
+    _must_be_open(ticket)
+    if into == ticket.number:
+        raise TicketRefused(ticket.number, Refusal.ITSELF)
+    return _enter(replace(ticket, parent=into), now_ms, SYSTEM, What.TAKEN_IN, _told(into=into))
+
+
+def come_out(ticket: Ticket, *, now_ms: int) -> Change:
+    """Its cause is over, and it is not: from now on it is a fault of its own, and its party is told, unless it was before."""
+    _must_be_open(ticket)
+    entered = _enter(replace(ticket, parent=""), now_ms, SYSTEM, What.CAME_OUT, _told(parent=ticket.parent))
+    return entered if ticket.addressee is ticket.party else _notify(_with_addressee(entered), NoticeEvent.OPENED)
 
 
 def merge(ticket: Ticket, *, into: str, now_ms: int, by: str = SYSTEM) -> Change:

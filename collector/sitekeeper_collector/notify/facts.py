@@ -33,6 +33,6 @@ def _shown(name: str, value: str, view: MailView, lang: Lang) -> str:
         return say("times", lang, count=value)
     if name in ("playing", "not_answering") and value in ("0", "1"):
         return say("yes" if value == "1" else "no", lang)
-    if name == "neighbours_gone" and (share := _SHARE.fullmatch(value)):
+    if name in ("neighbours_gone", "area_gone") and (share := _SHARE.fullmatch(value)):
         return say("share", lang, gone=share[1], together=share[2])
     return value

@@ -53,6 +53,9 @@ sites = Table(
     Column("area", Text, nullable=False, default=""),
     Column("added_ms", BigInteger, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
+    Index(None, "access_node"),
+    Index(None, "feeder"),
+    Index(None, "township"),
 )
 """The register: only what comes from these sites is stored. ``account``, ``loid`` and ``line_phone``, the phone that the line
 is registered to, are what a carrier finds a line by."""
@@ -334,11 +337,42 @@ tickets = Table(
     Column("notices", Integer, nullable=False),
     Column("addressee", Text),
     Column("entries", Integer, nullable=False),
+    Column("area", Text, nullable=False, server_default=""),
     Index(None, "site", "opened_ms"),
     Index(None, "state"),
     Index(None, "parent"),
 )
 """Maintenance tickets (``domain.tickets.Ticket``). ``evidence``: MessagePack of ``domain.tickets.Evidence``."""
+
+area_members = Table(
+    "area_members",
+    metadata,
+    Column("ticket", Text, primary_key=True),
+    Column("site", Text, primary_key=True),
+    Column("absence", Integer, nullable=False),
+    Column("left_ms", BigInteger),
+    Index(None, "site"),
+)
+"""The sites of an area's ticket. ``absence``: the silence of each, 0 if it is about something else; ``left_ms``: since when it
+outlives the area, with a fault of its own."""
+
+maintenance = Table(
+    "maintenance",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("county", Text, nullable=False),
+    Column("township", Text, nullable=False),
+    Column("access_node", Text, nullable=False),
+    Column("feeder", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("to_ms", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("added_by", Text, nullable=False),
+    Column("added_ms", BigInteger, nullable=False),
+    Index(None, "to_ms"),
+)
+"""Announced works: for the sites that all texts fit (empty: any). What fails within them is no fault."""
 
 timeline = Table(
     "timeline",

@@ -39,15 +39,16 @@ def find(connection: Connection, number: str) -> Ticket | None:
 
 
 def latest_of_kind(connection: Connection, site: str, kind: Kind) -> Ticket | None:
-    """The newest ticket of a kind at a site, however it stands."""
-    query = select(tickets).where(tickets.c.site == site, tickets.c.kind == kind.value)
+    """The newest ticket of a kind at a site, however it stands; not one of an area that begins with this site."""
+    query = select(tickets).where(tickets.c.site == site, tickets.c.kind == kind.value, tickets.c.area == "")
     row = connection.execute(query.order_by(tickets.c.opened_ms.desc(), tickets.c.number.desc()).limit(1)).one_or_none()
     return None if row is None else read(row)
 
 
 def undone_of(connection: Connection, site: str) -> list[Ticket]:
-    """The tickets of a site that wait for somebody, oldest first."""
-    query = select(tickets).where(tickets.c.site == site, tickets.c.state.in_(UNDONE)).order_by(tickets.c.opened_ms)
+    """The tickets of a site that wait for somebody, oldest first; not those of an area."""
+    mine = (tickets.c.site == site, tickets.c.area == "")
+    query = select(tickets).where(*mine, tickets.c.state.in_(UNDONE)).order_by(tickets.c.opened_ms)
     return [read(row) for row in connection.execute(query)]
 
 
@@ -140,6 +141,7 @@ def read(row: Row[Any]) -> Ticket:
         notices=row.notices,
         addressee=None if row.addressee is None else Party(row.addressee),
         entries=row.entries,
+        area=row.area,
     )
 
 
