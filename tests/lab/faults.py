@@ -70,12 +70,12 @@ def _pings_dropped(stage: Stage, _: str) -> None:
 
 def _resolver_by_hand(stage: Stage, site: str) -> None:
     """Somebody has typed in a resolver that is none."""
-    stage.agents[site].set_resolver(STRANGER, by_hand=True)
+    stage.set_resolver(site, STRANGER, by_hand=True)
 
 
 def _gateway_names(stage: Stage, site: str) -> None:
     stage.village.serve_names(site)
-    stage.agents[site].set_resolver(f"10.77.{ALL_SITES.index(site)}.1")
+    stage.set_resolver(site, f"10.77.{ALL_SITES.index(site)}.1")
 
 
 def _player_opens(stage: Stage, site: str) -> None:
@@ -108,12 +108,12 @@ def _disk_full(stage: Stage, site: str) -> None:
 
 def _power_cut(stage: Stage, sites: str) -> None:
     for site in sites.split():
-        stage.agents[site].kill()
+        stage.power(site, on=False)
 
 
 def _power_back(stage: Stage, sites: str) -> None:
     for site in sites.split():
-        stage.agents[site].boot_anew()
+        stage.power(site, on=True)
 
 
 def _collector(stage: Stage, deed: str) -> None:
@@ -140,7 +140,7 @@ DEEDS: dict[str, Deed] = {
     "resolver_slow": lambda stage, delay_s: stage.servers.slow_names(float(delay_s)),
     "resolver_of_an_intranet": lambda stage, _: stage.servers.names(*INTRANET),
     "resolver_by_hand": _resolver_by_hand,
-    "resolver_handed_out": lambda stage, site: stage.agents[site].set_resolver(RESOLVER),
+    "resolver_handed_out": lambda stage, site: stage.set_resolver(site, RESOLVER),
     "names_by_the_modem": _gateway_names,
     "modem_names_stopped": lambda stage, site: stage.village.stop_names(site),
     "modem_names_healed": lambda stage, site: stage.village.serve_names(site),

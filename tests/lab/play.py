@@ -1,7 +1,7 @@
 """Playing a scenario: wait for what a step waits for, do what it says, and note when the truth changed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from lab.agents import Said
@@ -12,9 +12,12 @@ from sitekeeper_collector.domain.ledger import Was
 from sitekeeper_collector.domain.tickets import TicketState
 from sitekeeper_protocol.vocabulary import State
 from support.casebook import now_ms
+from support.post_office import Letter
 from support.wait import wait_until
 
 _PATIENCE_S = 90
+LEAST_S = 20
+"""So long at least is broken what breaks, where Prometheus is to notice it, too."""
 _MARGIN_MS = 30_000
 
 
@@ -34,6 +37,8 @@ class Played(NamedTuple):
     after: list[str]
     mails: int
     ledger_ms: dict[str, int]
+    begun_ms: int = 0
+    letters: Sequence[Letter] = ()
 
 
 class _Play:
@@ -51,12 +56,19 @@ class _Play:
             self.opening = tickets(self.stage.centre)
         # A scenario is a course of time: this is what it says, not a wait for something.
         time.sleep(step.after_s)
+        self._let_be_noticed(step)
         self._break(step)
         before_ms = now_ms()
         for deed in step.do:
             do(self.stage, deed)
         for site in step.mends:
             self.troubles.setdefault(site, []).append(Trouble(self.broken.pop(site), (before_ms + now_ms()) // 2))
+
+    def _let_be_noticed(self, step: Step) -> None:
+        """Where others watch, too, what is broken stays so until they have had time to notice."""
+        left_s = LEAST_S - (now_ms() - max(self.broken.values(), default=0)) / 1000
+        if self.stage.peers is not None and step.mends and left_s > 0:
+            time.sleep(left_s)
 
     def _break(self, step: Step) -> None:
         for site in step.breaks:
@@ -76,6 +88,8 @@ class _Play:
             opening=self.opening or [],
             after=tickets(stage.centre),
             mails=len(stage.centre.post.letters) if stage.centre else 0,
+            begun_ms=self.begun_ms,
+            letters=tuple(stage.centre.post.letters) if stage.centre else (),
             ledger_ms={site: self._ledger_ms(site, Was(was)) for site, was in truth.ledger.items()},
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.agents import INTERVAL_S, LabAgent
 from lab.network import BROKER, SITES, County, county
+from lab.peers import Peers
 from lab.scenario import Scenario
 from lab.servers import BROKER_PORT, Servers
 from lab.village import Village
@@ -44,6 +45,7 @@ class Stage:
         self.agents: dict[str, LabAgent] = {}
         self.centre: Centre | None = None
         self.locks: list[sqlite3.Connection] = []
+        self.peers: Peers | None = None
         self._stack = ExitStack()
         self._shared = self._prepared = False
 
@@ -79,6 +81,22 @@ class Stage:
             self._prepared = False
             self.servers.end()
             self.servers.start()
+
+    def power(self, site: str, *, on: bool) -> None:
+        """Cut a PC's power, or start it as another boot; whatever runs there goes with it."""
+        if on:
+            self.agents[site].boot_anew()
+        else:
+            self.agents[site].kill()
+            self.village.kill(f"mpv-{site}")
+        if self.peers is not None:
+            self.peers.power(site, on=on)
+
+    def set_resolver(self, site: str, address: str, *, by_hand: bool = False) -> None:
+        """Name another resolver at a PC, for all that runs there."""
+        self.agents[site].set_resolver(address, by_hand)
+        if self.peers is not None:
+            self.peers.set_resolver(site, address)
 
     def unlock(self) -> None:
         """Let go of the database."""
