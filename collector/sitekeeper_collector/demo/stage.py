@@ -155,6 +155,7 @@ silence: {grace_s: 4, reconnect_s: 8, end_of_class_s: 30, neighbours_within_s: 2
 kinds:
   site_dark: {hold_down_s: 20, hold_up_s: 6}
   line_suspected: {hold_down_s: 12, hold_up_s: 6}
+  area_outage: {hold_down_s: 10, hold_up_s: 4}
   line_down: {hold_down_s: 6, hold_up_s: 6}
   modem_down: {hold_down_s: 6, hold_up_s: 6}
   gateway_down: {hold_down_s: 6, hold_up_s: 6}

@@ -88,6 +88,11 @@ def cuts_off(silent: Silent, silence: Silence, utc_offset_min: int) -> bool:
     return silent.playing and not _at_the_end(silent, end_ms, utc_offset_min)
 
 
+def at_the_end(silent: Silent, silence: Silence, utc_offset_min: int) -> bool:
+    """Whether it came at the end of a class or of opening, when PCs are switched off at the wall."""
+    return _at_the_end(silent, silence.end_of_class_s * 1000, utc_offset_min)
+
+
 def judge(silent: Silent, rules: Rules, utc_offset_min: int, now_ms: int) -> Decision:
     """What is to be done now about a silence that goes on."""
     if cuts_off(silent, rules.silence, utc_offset_min):

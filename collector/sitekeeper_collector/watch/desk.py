@@ -12,6 +12,7 @@ from sitekeeper_collector.domain.tickets import Change, Notice, NoticeEvent, Tic
 from sitekeeper_collector.notify import outbox
 from sitekeeper_collector.notify.view import Answering, LineIdentity, MailView
 from sitekeeper_collector.registry import contacts
+from sitekeeper_collector.store import areas
 from sitekeeper_collector.store import outbox as stored_outbox
 from sitekeeper_collector.store import tickets as stored
 from sitekeeper_collector.store.outbox import Mail
@@ -105,7 +106,7 @@ class Desk:
             closing=ticket.closing,
             parent=ticket.parent,
             previous=ticket.previous,
-            area=place.get("access_node", "") if members else "",
+            area=(ticket.area.rpartition("/")[2] or place.get("access_node", "")) if members else "",
             members=tuple(members),
             answering=Answering(mail=bool(self._mail.reply_to) and notice.event not in _CALM, phone=self._mail.phone),
             follows=notice.number > 0,
@@ -116,6 +117,8 @@ class Desk:
 
     def _members(self, connection: Connection, ticket: Ticket) -> list[str]:
         """The names of the sites that a common cause has taken, if this ticket leads others."""
+        if ticket.area:
+            return names_of(connection, areas.sites_of(connection, ticket.number))
         children = [child.site for child in stored.children_of(connection, ticket.number)]
         if not children:
             return []

@@ -24,6 +24,7 @@ from sitekeeper_collector.store import tickets as stored
 from sitekeeper_collector.store.evidence import Absence
 from sitekeeper_collector.store.tables import absences, blind, site_state
 from sitekeeper_collector.watch import neighbourhood, proof
+from sitekeeper_collector.watch.areas import LOOKED_BACK_MS, Areas, Looked
 from sitekeeper_collector.watch.desk import Desk
 from sitekeeper_collector.watch.neighbourhood import Neighbourhood, Place
 from sitekeeper_collector.watch.news import News
@@ -49,6 +50,8 @@ class _Wanted(NamedTuple):
     place: Place
     neighbours: Neighbours
     lesson: str
+    area: str = ""
+    """The number of the ticket of the area that it was lost with."""
 
 
 class Silences:
@@ -57,6 +60,7 @@ class Silences:
     def __init__(self, rules: Rules, desk: Desk, *, utc_offset_min: int) -> None:
         self._rules, self._desk = rules, desk
         self._utc_offset_min = utc_offset_min
+        self._areas = Areas(rules, desk)
         self._pending: dict[str, Absence] | None = None
         """By site: silences that go on, or whose reason is not known yet. ``None``: to be read from the database."""
         self._again_ms: dict[str, int] = {}
@@ -155,6 +159,7 @@ class Silences:
             if absence.to_ms is None and not absence.goodbye and self._again_ms.get(site, 0) <= now_ms
         ]
         self._open(connection, self._wanted(connection, due[:_MOST_AT_ONCE], now_ms), now_ms)
+        self._areas.tick(connection, now_ms)
 
     def _overdue(self, connection: Connection, now_ms: int) -> list[tuple[str, int]]:
         """Sites that were in contact, have said no goodbye, and have not kept their promise."""
@@ -192,12 +197,22 @@ class Silences:
             return []
         places = neighbourhood.places(connection, [absence.site for absence in due])
         first_ms, last_ms = (choose(absence.from_ms for absence in due) for choose in (min, max))
-        held = _Held(connection, first_ms - self._rules.silence.end_of_class_s * 1000, last_ms)
-        blinds = ledger.blind_between(connection, first_ms, now_ms)
+        # Neighbours that were lost before these count as well.
+        since_ms = min(first_ms, now_ms - LOOKED_BACK_MS)
+        held = _Held(connection, since_ms - self._rules.silence.end_of_class_s * 1000, max(last_ms, now_ms))
+        blinds = ledger.blind_between(connection, since_ms, now_ms)
         within_ms = self._rules.silence.neighbours_within_s * 1000
         nearby = Neighbourhood(connection, self._load(connection), first_ms, within_ms)
         nearby.prepare(place.access_node for place in places.values())
         found: list[_Wanted] = []
+
+        def looked(absence: Absence, place: Place) -> Looked:
+            silent = self._silent(connection, absence, place, held, blinds, now_ms)
+            cut_off = judging.cuts_off(silent, self._rules.silence, self._utc_offset_min)
+            calm = not cut_off and judging.at_the_end(silent, self._rules.silence, self._utc_offset_min)
+            return Looked(cut_off, calm or now_ms < silent.heard_by_ms)
+
+        of_area = self._areas.look(connection, self._load(connection), places, looked, now_ms)
         for absence in due:
             place = places.get(absence.site)
             if place is None:
@@ -208,7 +223,9 @@ class Silences:
                 silent = silent._replace(neighbours=nearby.neighbours(absence, place))
             wanted = self._judge(connection, absence, place, silent, now_ms)
             if wanted is not None:
-                found.append(wanted)
+                found.append(wanted._replace(area=of_area.number_of.get(absence.site, "")))
+        for site, again_ms in of_area.again_ms.items():
+            self._again_ms[site] = min(again_ms, self._again_ms.get(site, again_ms))
         return found
 
     def _silent(
@@ -267,7 +284,9 @@ class Silences:
         """Open the tickets. Of sites whose lines are suspected together one leads, and the others owe no mail of their own."""
         groups: dict[str, list[_Wanted]] = {}
         for one in (one._replace(absence=self._current(connection, one.absence)) for one in wanted):
-            if one.kind is Kind.LINE_SUSPECTED:
+            if one.area:
+                self._open_one(connection, one, now_ms, parent=one.area)
+            elif one.kind is Kind.LINE_SUSPECTED:
                 groups.setdefault(one.place.access_node, []).append(one)
             else:
                 self._open_one(connection, one, now_ms)

@@ -141,7 +141,7 @@ def view_of(
         evidence=ticket.evidence,
         timeline=stored.timeline_of(connection, ticket.number),
         closing=ticket.closing,
-        area=place.access_node if members else "",
+        area=(ticket.area.rpartition("/")[2] or place.access_node) if members else "",
         members=tuple(members),
         answering=Answering(),
         utc_offset_min=utc_offset_min,

@@ -163,27 +163,30 @@ def _of_one_node(county: Watched, *sites: str, feeder: str = "") -> None:
 
 
 def test_neighbours_of_one_access_node_that_are_lost_together_have_one_mail(county: Watched) -> None:
-    gone = pcs("v1", "v2", "v3")
-    _of_one_node(county, "v1", "v2", "v3")
+    gone = pcs("v1", "v2")
+    _of_one_node(county, "v1", "v2")
     county.live(10, well(), *gone)
     county.pass_time(14)
     lead, *others = sorted(county.tickets(), key=lambda ticket: ticket.parent)
     assert {ticket.kind for ticket in county.tickets()} == {Kind.LINE_SUSPECTED}
     assert (lead.party, lead.grade) == (Party.TELECOM, Grade.INFERRED)
-    assert [ticket.parent for ticket in others] == [lead.number] * 2
+    assert [ticket.parent for ticket in others] == [lead.number]
     assert county.told() == [("opened", "telecom")]
     county.pass_time(30)
     assert county.told() == [("opened", "telecom")]
     assert was(county, "v2", START_MS + 11 * MINUTE_MS, county.now_ms) == [Was.LINE_SUSPECTED]
 
 
-def test_a_late_neighbour_joins_the_ticket_that_leads_already(county: Watched) -> None:
+def test_a_late_neighbour_makes_it_an_area_without_a_second_mail(county: Watched) -> None:
     gone = pcs("v1", "v2", "v3")
     _of_one_node(county, "v1", "v2", "v3")
     county.live(10, well(), *gone)
     county.live(4, well(), gone[2])
     county.pass_time(16)
-    assert {ticket.kind for ticket in county.tickets()} == {Kind.LINE_SUSPECTED} and len(county.tickets()) == 3
+    area = next(ticket for ticket in county.tickets() if ticket.kind is Kind.AREA_OUTAGE)
+    others = [ticket for ticket in county.tickets() if ticket.number != area.number]
+    assert {ticket.kind for ticket in others} == {Kind.LINE_SUSPECTED} and len(others) == 3
+    assert {ticket.parent for ticket in others} == {area.number}
     assert county.told() == [("opened", "telecom")]
 
 
@@ -211,7 +214,10 @@ def test_when_a_feeder_is_gone_the_power_is_likelier_than_the_line(county: Watch
     county.place("v4", access_node="olt-9", feeder="f-1")
     county.live(10, well(), *gone)
     county.pass_time(20)
-    assert {ticket.kind for ticket in county.tickets()} == {Kind.SITE_DARK}
+    area = next(ticket for ticket in county.tickets() if ticket.kind is Kind.AREA_OUTAGE)
+    assert (area.party, area.grade, area.area) == (Party.POWER, Grade.INFERRED, "feeder/f-1")
+    assert {ticket.kind for ticket in county.tickets() if ticket.parent == area.number} == {Kind.SITE_DARK}
+    assert county.told() == [("opened", "power")]
 
 
 def test_a_site_that_said_goodbye_is_not_lost_with_its_neighbour(county: Watched) -> None:
