@@ -1,4 +1,6 @@
-"""``make lab``: play all scenarios, or those named, print one table and write ``var/lab/result.json``. Needs root.
+"""``make lab``: play all scenarios, or those named, print one table, write ``var/lab/result.json`` and draw ``lab.svg``.
+
+Needs root.
 
 ``--peers`` plays those in which a collector takes part, with Prometheus watching beside it: ``var/lab/peers.json``.
 """
@@ -20,6 +22,7 @@ from lab.comparing import Compared
 from lab.judging import Result, judge, table
 from lab.network import SITES
 from lab.peers import Peers, peers
+from lab.picture import draw
 from lab.play import play
 from lab.scenario import Scenario, load, names
 from lab.stage import Stage, stage
@@ -51,7 +54,9 @@ def main() -> int:
 
 def _judge(folder: Path, chosen: list[Scenario]) -> int:
     results = _all(folder, chosen)
-    _write("result.json", [msgspec.to_builtins(result) | {"ok": result.ok} for result in results])
+    rows = [msgspec.to_builtins(result) | {"ok": result.ok, "word": result.word} for result in results]
+    _write("result.json", rows)
+    (_FOLDER / "lab.svg").write_text(draw(rows))
     print(table(results))
     return 1 if any(result.word == "WRONG" for result in results) else 0
 

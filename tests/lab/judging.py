@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from lab.agents import Said
+from lab.picture import Course, course_of
 from lab.play import Played, Trouble
 from lab.scenario import Scenario
 from sitekeeper_protocol.vocabulary import State
@@ -21,6 +22,7 @@ class Result(Struct, frozen=True, kw_only=True):
     wrong: list[str] = []
     gap: str = ""
     took_s: float = 0
+    course: Course | None = None
 
     @property
     def ok(self) -> bool:
@@ -35,7 +37,7 @@ class Result(Struct, frozen=True, kw_only=True):
 def judge(scenario: Scenario, played: Played, took_s: float = 0) -> Result:
     """Compare; nothing of ``played`` is forgiven but the kinds that the truth lets pass."""
     truth = scenario.truth
-    spoken = {site: course(said, truth.meanwhile) for site, said in played.said.items()}
+    spoken = {site: spoken_of(said, truth.meanwhile) for site, said in played.said.items()}
     wrong = [
         f"{site} said {list(words)}, not {truth.said.get(site, [])}"
         for site, words in spoken.items()
@@ -64,10 +66,11 @@ def judge(scenario: Scenario, played: Played, took_s: float = 0) -> Result:
         wrong=wrong,
         gap=scenario.gap,
         took_s=round(took_s, 1),
+        course=course_of(played),
     )
 
 
-def course(said: Iterable[Said], passing: Sequence[str]) -> list[str]:
+def spoken_of(said: Iterable[Said], passing: Sequence[str]) -> list[str]:
     """The faults that a site named, one after the other, without those that may pass."""
     named: list[str] = []
     for one in said:

@@ -9,7 +9,7 @@ from lab.faults import do
 from lab.scenario import Scenario, Step
 from lab.stage import Centre, Stage
 from sitekeeper_collector.domain.ledger import Was
-from sitekeeper_collector.domain.tickets import TicketState
+from sitekeeper_collector.domain.tickets import Ticket, TicketState
 from sitekeeper_protocol.vocabulary import State
 from support.casebook import now_ms
 from support.post_office import Letter
@@ -38,7 +38,10 @@ class Played(NamedTuple):
     mails: int
     ledger_ms: dict[str, int]
     begun_ms: int = 0
+    mailed_ms: Sequence[int] = ()
     letters: Sequence[Letter] = ()
+    tickets: Sequence[Ticket] = ()
+    ended_ms: int = 0
 
 
 class _Play:
@@ -82,14 +85,18 @@ class _Play:
         """Once all is well again."""
         stage, truth = self.stage, self.scenario.truth
         stage.wait_until_well(but=truth.remembers)
+        letters = tuple(stage.centre.post.letters) if stage.centre else ()
         return Played(
             troubles=self.troubles,
             said={site: agent.said(self.begun_ms) for site, agent in stage.agents.items()},
             opening=self.opening or [],
             after=tickets(stage.centre),
-            mails=len(stage.centre.post.letters) if stage.centre else 0,
+            mails=len(letters),
             begun_ms=self.begun_ms,
-            letters=tuple(stage.centre.post.letters) if stage.centre else (),
+            tickets=tuple(stage.centre.book.tickets()) if stage.centre else (),
+            ended_ms=now_ms(),
+            mailed_ms=[now_ms() - round((time.monotonic() - letter.at_s) * 1000) for letter in letters],
+            letters=letters,
             ledger_ms={site: self._ledger_ms(site, Was(was)) for site, was in truth.ledger.items()},
         )
 
