@@ -22,6 +22,8 @@ from sitekeeper_collector.ingest.transport import Transport, echo_topic
 from sitekeeper_collector.notify.postman import Postman
 from sitekeeper_collector.notify.smtp import Encryption, SmtpSettings
 from sitekeeper_collector.remote.post import Post
+from sitekeeper_collector.series.health import Work
+from sitekeeper_collector.series.sampling import Sampling
 from sitekeeper_collector.store import sight as stored_sight
 from sitekeeper_collector.store.engine import Store, open_store
 from sitekeeper_collector.store.errors import StoreUnavailable
@@ -67,6 +69,7 @@ def run(settings: Settings, stopping: threading.Event | None = None) -> int:
         sight = Sight(interval_s=settings.blindness.interval_s, limit_s=settings.blindness.limit_s, last_seen_ms=last_seen_ms)
         rules = rules_file.load(Path(settings.watch.rules_file) if settings.watch.rules_file else None)
         desk = Desk(settings.mail, settings.utc_offset_min)
+        sampling, work = Sampling() if settings.series.flavour != "none" else None, Work()
         ingest = Ingest(
             store,
             wall_ms=wall_ms,
@@ -75,7 +78,10 @@ def run(settings: Settings, stopping: threading.Event | None = None) -> int:
             echo_topic=echo_topic(settings.broker.username),
             sight=sight,
             watch=Watch(rules, desk, utc_offset_min=settings.utc_offset_min),
+            series=sampling,
+            work=work,
         )
+        _write_series(settings, store, rules, work, stack)
         catcher = _catch_mail(settings, stack)
         _send_mail(settings, store, catcher, stack)
         _serve_console(settings, store, desk, rules, catcher, stack)
@@ -123,6 +129,17 @@ def _send_mail(settings: Settings, store: Store, catcher: "MailCatcher | None", 
     postman = Postman(store, mail, wall_ms=wall_ms, utc_offset_min=settings.utc_offset_min)
     postman.start()
     stack.callback(postman.stop)
+
+
+def _write_series(settings: Settings, store: Store, rules: Rules, work: Work, stack: ExitStack) -> None:
+    if settings.series.flavour == "none":
+        return
+    # influxdb-client takes 22 MB of memory: only for those who have a store.
+    from sitekeeper_collector.series.wiring import service_of
+
+    series = service_of(settings, store, work, gap_ms=rules.evidence_gap_s * 1000, wall_ms=wall_ms)
+    series.start()
+    stack.callback(series.stop)
 
 
 def _serve_console(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from msgspec import Meta, Struct
@@ -124,6 +125,29 @@ class Watching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     interval_s: Annotated[float, Meta(ge=0.1, le=300)] = 5
 
 
+class Series(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where time series go. ``none``: nowhere but into the collector's own database.
+
+    ``influx2``: InfluxDB 2 or 3, with ``org`` and ``token_file``; ``influx1``: 1.8+, with ``username`` and ``password_file`` if
+    it asks for them, ``bucket`` is a database or database/policy; ``victoria``: VictoriaMetrics, which takes samples only.
+    ``spool_max_mib``: how much may wait for the store (``None``: what must); ``keep_days``: how long it keeps points, and
+    ``keep_hours_days`` hourly means, as ``influx setup`` sets it up.
+    """
+
+    flavour: Literal["none", "influx2", "influx1", "victoria"] = "none"
+    url: Annotated[str, Meta(max_length=500)] = ""
+    org: Annotated[str, Meta(max_length=200)] = ""
+    bucket: Annotated[str, Meta(min_length=1, max_length=200)] = "sitekeeper"
+    token_file: _LongText | None = None
+    username: Annotated[str, Meta(max_length=200)] = ""
+    password_file: _LongText | None = None
+    ca_file: _LongText | None = None
+    timeout_s: Annotated[float, Meta(ge=1, le=300)] = 20
+    spool_max_mib: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
+    keep_days: Annotated[int, Meta(ge=125, le=36500)] = 1100
+    keep_hours_days: Annotated[int, Meta(ge=125, le=36500)] = 3660
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that can be set for a collector. Everything has a default."""
 
@@ -137,6 +161,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     console: Web = Web()
     mail: Mail = Mail()
     watch: Watching = Watching()
+    series: Series = Series()
     utc_offset_min: Annotated[int, Meta(ge=-720, le=840)] = 480
     """Minutes that the county's clocks are ahead of UTC."""
 
@@ -268,11 +293,39 @@ def _check_paths(settings: Settings) -> None:
         ("broker.tls.ca_file", tls.ca_file if tls else None),
         ("embedded.folder", settings.embedded.folder),
         ("watch.rules_file", settings.watch.rules_file),
+        ("series.token_file", settings.series.token_file),
+        ("series.password_file", settings.series.password_file),
+        ("series.ca_file", settings.series.ca_file),
         ("mail.smtp.password_file", settings.mail.smtp.password_file if settings.mail.smtp else None),
         ("mail.smtp.ca_file", settings.mail.smtp.ca_file if settings.mail.smtp else None),
     ):
         if text is not None and not Path(text).is_absolute():
             raise Fault(key, f"{text[:60]!r} is a relative path; write the whole path, from the root")
+
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+)?")
+
+
+def _check_series(settings: Settings) -> None:
+    series = settings.series
+    if series.flavour == "none":
+        return
+    parts = urlsplit(series.url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Fault("series.url", "this is no address of a store; write for example https://influx.example.org:8086")
+    if parts.username is not None or parts.password is not None:
+        raise Fault("series.url", "no user or password here; write username and password_file, or token_file")
+    if not _BUCKET.fullmatch(series.bucket) or ("/" in series.bucket and series.flavour != "influx1"):
+        raise Fault("series.bucket", f"{series.bucket[:60]!r} is no name of a bucket; write letters, digits, - and _")
+    if series.flavour == "influx2" and (not series.org or series.token_file is None):
+        missing = "series.token_file" if series.org else "series.org"
+        raise Fault("series", f"influx2 needs org and token_file; {missing} is missing")
+    if series.flavour != "influx2" and series.token_file is not None:
+        raise Fault("series.token_file", "tokens are for influx2; write username and password_file")
+    if bool(series.username) != (series.password_file is not None):
+        raise Fault("series", "username and password_file belong together; one is missing")
+    if series.keep_hours_days < series.keep_days:
+        raise Fault("series.keep_hours_days", "less than keep_days: the hourly means would be gone before the samples")
 
 
 def _check_mail(settings: Settings) -> None:
@@ -293,4 +346,5 @@ _CHECKS: tuple[Callable[[Settings], None], ...] = (
     _check_blindness,
     _check_paths,
     _check_mail,
+    _check_series,
 )

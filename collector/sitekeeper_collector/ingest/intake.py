@@ -14,6 +14,7 @@ from sitekeeper_collector.domain.identity import Found
 from sitekeeper_collector.domain.placement import Arrival, KnownClock, Placement
 from sitekeeper_collector.domain.presence import Promise, Told, Why
 from sitekeeper_collector.ingest.messages import FOREIGN, Inbound, Refusal
+from sitekeeper_collector.series.sampling import Sampling
 from sitekeeper_collector.store.findings import DUPLICATE_IDENTITY, FOREIGN_TOPIC, Finding
 from sitekeeper_collector.store.quarantine import Quarantined
 from sitekeeper_collector.store.samples import DropRow
@@ -67,8 +68,10 @@ class Learned(NamedTuple):
 class Intake:
     """Takes messages of known sites, one after the other, and gathers what is to be written."""
 
-    def __init__(self, working: Working, connection: Connection, now_ms: int, *, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(
+        self, working: Working, connection: Connection, now_ms: int, *, limits: Limits, series: Sampling | None = None
+    ) -> None:
+        self._limits, self._series = limits, series
         self.news = News()
         self._working = working
         self._connection = connection
@@ -262,6 +265,7 @@ class Intake:
         self.reports.append((site, run, holds, message.payload))
         unplaced, placed_ms = False, None
         placed: list[tuple[int, int | None]] = []
+        timed: list[tuple[int, int | None, bool]] = []
         for a, b in new:
             for at in range(a - first, b - first + 1):
                 at_ms = boottimes[at]
@@ -274,7 +278,10 @@ class Intake:
                     how = placed_by.value
                     unplaced |= how != _EXACT
                 placed.append((at, placed_ms))
+                timed.append((at, placed_ms, how == _EXACT))
                 rows.append((site, run, first + at, boot, wall_ms, at_ms, placed_ms, how, not_after_ms, received_ms, holds))
+        if self._series is not None:
+            self._series.take(site, report, timed, received_ms)
         spans = noticing.spans(report, placed, self._limits)
         self.news.samples.append(SiteNews(site, run, spans, noticing.mark(report, placed)))
         self.news.requests += noticing.ask(site, report, placed, received_ms)

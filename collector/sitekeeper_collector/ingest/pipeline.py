@@ -18,6 +18,8 @@ from sitekeeper_collector.ingest.answers import Answer, Answers
 from sitekeeper_collector.ingest.changes import OnChange
 from sitekeeper_collector.ingest.intake import Intake
 from sitekeeper_collector.ingest.messages import Inbound, Outbound, Refusal
+from sitekeeper_collector.series.health import Work
+from sitekeeper_collector.series.sampling import Sampling
 from sitekeeper_collector.store import findings, held, quarantine, remote, samples, sight, tallies
 from sitekeeper_collector.store.engine import Store, current_epoch
 from sitekeeper_collector.store.errors import StoreUnavailable
@@ -60,11 +62,14 @@ class Ingest:
         echo_topic: str = "",
         sight: Sight | None = None,
         watch: Watch | None = None,
+        series: Sampling | None = None,
+        work: Work | None = None,
     ) -> None:
         self._store = store
         self._wall_ms, self._steady_ms = wall_ms, steady_ms
         self._echo_topic, self._sight = echo_topic, sight
         self._watch = watch or Watch(Rules(), Desk(Mail(), 480), utc_offset_min=480)
+        self._series, self._work = series, work
         self._working = Working()
         self._answers = Answers(receipt_interval_s)
         self._epoch: int | None = None
@@ -101,6 +106,8 @@ class Ingest:
     def _forget(self) -> None:
         self._working.forget()
         self._watch.forget()
+        if self._series is not None:
+            self._series.forget()
 
     def _released(self) -> list[_Item]:
         with self._store.read() as connection:
@@ -149,15 +156,19 @@ class Ingest:
         now_ms = self._wall_ms()
         with self._store.write() as connection:
             epoch = self._follow_epoch(connection)
-            intake = Intake(self._working, connection, now_ms, limits=self._watch.limits)
+            intake = Intake(self._working, connection, now_ms, limits=self._watch.limits, series=self._series)
             beat, letters = self._sort(items, intake)
             known = held.registered(connection, {letter.address.site for letter in letters})
+            if self._series is not None:
+                self._series.expect(connection, known, now_ms)
             # In small groups: what was decoded is stored and forgotten while it is still in the processor's cache.
             for at in range(0, len(letters), _GROUP):
                 contents = self._read(letters[at : at + _GROUP], known, intake, connection)
                 self._prefetch(connection, contents)
                 for letter, content in contents:
                     self._take(intake, letter, content)
+                if self._series is not None:
+                    self._series.flush(connection, now_ms, whole=False)
             self._write(connection, intake, now_ms)
             self._keep_sight(connection, beat)
             held.let_go(connection, [item.held_id for item in items if item.held_id is not None])
@@ -168,6 +179,7 @@ class Ingest:
         if beat is not None and self._sight is not None:
             self._sight.settle(beat)
         self._tell(intake)
+        self._count(intake, letters)
         return self._send(answers, epoch)
 
     def _follow_epoch(self, connection: Connection) -> int:
@@ -264,6 +276,8 @@ class Ingest:
         findings.note(connection, intake.findings)
         remote.book(connection, intake.results, now_ms)
         tallies.count(connection, intake.counts, now_ms)
+        if self._series is not None:
+            self._series.flush(connection, now_ms, whole=True)
 
     def _keep_sight(self, connection: Connection, beat: Beat | None) -> None:
         if beat is None:
@@ -280,6 +294,12 @@ class Ingest:
             self._news.say(logging.WARNING, f"quarantine {refused.site or 'of no site'}", f"{refused.code}: {refused.detail}")
         for finding in intake.findings:
             self._news.say(logging.WARNING, f"finding {finding.kind} at {finding.site}", finding.detail)
+
+    def _count(self, intake: Intake, letters: Sequence[_Letter]) -> None:
+        if self._work is not None:
+            since_ms = min((letter.item.message.received_ms for letter in letters if letter.item.held_id is None), default=None)
+            lag_ms = 0 if since_ms is None else max(0, self._wall_ms() - since_ms)
+            self._work.add(len(intake.reports), len(intake.samples), len(intake.refused), lag_ms)
 
     def _send(self, answers: Sequence[Answer], epoch: int) -> list[Outbound]:
         return [self._answers.write(answer, epoch, self._wall_ms()) for answer in answers]

@@ -50,8 +50,8 @@ def _small(headers: Mapping[str, str]) -> dict[str, str]:
 class Endpoint:
     """Posts lines to ``url``. ``close`` lets go of the connection. Use it from one thread.
 
-    ``token_file`` is read at the first post and after each refusal, so a new token needs no restart. Redirections are not
-    followed: the token is for this address.
+    With ``username``, as 1.x wants it, ``token_file`` holds its password. It is read at the first post and after each refusal,
+    so a new token needs no restart. Redirections are not followed: the token is for this address.
     Raises ``EndpointError`` for an address that is none.
     """
 
@@ -62,6 +62,7 @@ class Endpoint:
         bucket: str,
         org: str = "",
         token_file: Path | None = None,
+        username: str = "",
         ca_file: Path | None = None,
         timeout_s: float = 20,
     ) -> None:
@@ -70,6 +71,7 @@ class Endpoint:
             raise EndpointError("the series store's address must be http://host:port or https://host:port, without a password")
         self._url, self._bucket, self._org = url.rstrip("/"), bucket, org
         self._token_file, self._ca_file, self._timeout_s = token_file, ca_file, timeout_s
+        self._username = username
         self._client: InfluxDBClient | None = None
         self._connection: HTTPConnection | None = None
         self._head = _Head(0, {})
@@ -117,6 +119,8 @@ class Endpoint:
 
     def _open(self) -> InfluxDBClient:
         token = "" if self._token_file is None else read_token(self._token_file)
+        if self._username:  # https://docs.influxdata.com/influxdb/v1/tools/api/#apiv2write-http-endpoint
+            token = f"{self._username}:{token}"
         client = InfluxDBClient(
             url=self._url,
             token=token,

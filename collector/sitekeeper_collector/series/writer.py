@@ -190,6 +190,11 @@ class Writer:
         self._told: tuple[Outcome, int] | None = None
         self._failures = 0
 
+    @property
+    def refused(self) -> bool:
+        """Whether the store took nothing at all when it was last asked."""
+        return self._failures > 0
+
     def round(self, now_ms: int, most: int = 50) -> Progress:
         """Send up to ``most`` batches that are due, the oldest first, until the store can't take more.
 

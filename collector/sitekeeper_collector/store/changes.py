@@ -52,16 +52,18 @@ def note_all_sites(connection: Connection, since_ms: int) -> None:
     connection.execute(_note_sites, {"what": LEDGER, "since_ms": since_ms})
 
 
-def noted(connection: Connection, whats: Sequence[str], most: int, *, by_ms: int | None = None) -> list[Change]:
-    """Notes of these kinds, for whoever follows them up in this transaction; with ``by_ms``, those since before it.
-
-    Two that follow at once don't get the same ones.
-    """
+def noted(connection: Connection, whats: Sequence[str], most: int, *, lock: bool = True) -> list[Change]:
+    """Notes of these kinds. With ``lock``, for whoever follows them up in this transaction: two don't get the same ones."""
     query = select(series_changes).where(series_changes.c.what.in_(whats))
-    if by_ms is not None:
-        query = query.where(series_changes.c.since_ms < by_ms)
-    query = query.order_by(series_changes.c.what, series_changes.c.key).limit(most).with_for_update(skip_locked=True)
-    return [Change(*row) for row in connection.execute(query)]
+    query = query.order_by(series_changes.c.what, series_changes.c.key).limit(most)
+    return [Change(*row) for row in connection.execute(query.with_for_update(skip_locked=True) if lock else query)]
+
+
+def find(connection: Connection, what: str, key: str) -> Change | None:
+    """One note, for whoever follows it up in this transaction; ``None`` if there is none, or another one does."""
+    query = select(series_changes).where(series_changes.c.what == what, series_changes.c.key == key)
+    row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
+    return None if row is None else Change(*row)
 
 
 def done(connection: Connection, changes: Iterable[Change]) -> None:

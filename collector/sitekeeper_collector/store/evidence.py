@@ -196,6 +196,12 @@ def faults_of(connection: Connection, site: str, most: int) -> list[KeptFault]:
     return [_fault(row) for row in connection.execute(query)]
 
 
+def fault(connection: Connection, number: int) -> tuple[str, KeptFault] | None:
+    """The fault of that id, and its site."""
+    row = connection.execute(select(faults).where(faults.c.id == number)).one_or_none()
+    return None if row is None else (row.site, _fault(row))
+
+
 def faults_of_ticket(connection: Connection, ticket: str) -> list[KeptFault]:
     """The faults that a ticket is about, oldest first."""
     query = select(faults).where(faults.c.ticket == ticket).order_by(faults.c.started_ms, faults.c.id)

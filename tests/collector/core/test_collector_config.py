@@ -44,6 +44,21 @@ def test_the_commented_sample_is_exactly_the_defaults() -> None:
         ("receipt_interval_s: 0", "collector.yaml:1: receipt_interval_s: "),
         ("batch:\n  max_reports: 0", "collector.yaml:2: batch.max_reports: "),
         ("blindness:\n  limit_s: 15", "collector.yaml:2: blindness.limit_s: less than twice interval_s"),
+        ("series:\n  flavour: influx", "collector.yaml:2: series.flavour: "),
+        ("series:\n  flavour: influx2", "collector.yaml:1: series.url: this is no address"),
+        ("series:\n  flavour: victoria\n  url: http://u:secret@h", "collector.yaml:3: series.url: no user or password here"),
+        (
+            "series:\n  flavour: influx2\n  url: http://h",
+            "collector.yaml:1: series: influx2 needs org and token_file;",
+        ),
+        (
+            "series:\n  flavour: influx1\n  url: http://h\n  token_file: /t",
+            "collector.yaml:4: series.token_file: tokens are",
+        ),
+        ("series:\n  flavour: influx1\n  url: http://h\n  username: u", "collector.yaml:1: series: username and password_file"),
+        ("series:\n  flavour: influx1\n  url: http://h\n  bucket: a b", "collector.yaml:4: series.bucket: 'a b' is no name"),
+        ("series:\n  keep_days: 1", "collector.yaml:2: series.keep_days: "),
+        ("series:\n  ca_file: ca.pem", "collector.yaml:2: series.ca_file: 'ca.pem' is a relative path"),
         ("embedded:\n  folder: here", "collector.yaml:2: embedded.folder: 'here' is a relative path"),
     ],
 )
