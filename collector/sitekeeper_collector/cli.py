@@ -11,6 +11,7 @@ from sitekeeper_collector import (
     __version__,
     cli_broker,
     cli_classes,
+    cli_influx,
     cli_ledger,
     cli_remote,
     cli_run,
@@ -49,7 +50,19 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"sitekeeper-collector {__version__}")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for module in (cli_run, cli_sites, cli_samples, cli_ledger, cli_store, cli_broker, cli_users, cli_classes, cli_remote):
+    modules = (
+        cli_run,
+        cli_sites,
+        cli_samples,
+        cli_ledger,
+        cli_store,
+        cli_broker,
+        cli_users,
+        cli_classes,
+        cli_remote,
+        cli_influx,
+    )
+    for module in modules:
         module.add(commands)
     return whole
 
