@@ -9,7 +9,7 @@ RUN_PACKAGES := protocol agent collector
 RUN := .venv/.run-stamp
 DEV := .venv/.dev-stamp
 TEST_PROGRAMS := mosquitto:mosquitto mosquitto_passwd:mosquitto mosquitto_pub:mosquitto-clients faketime:faketime \
-	dnsmasq:dnsmasq-base nft:nftables ip:iproute2 chromium:chromium chromedriver:chromium-driver \
+	dnsmasq:dnsmasq-base udhcpc:udhcpc nft:nftables ip:iproute2 chromium:chromium chromedriver:chromium-driver \
 	debootstrap:debootstrap systemd-nspawn:systemd-container setfacl:acl \
 	mpv:mpv vlc:vlc-bin vlc-plugins:vlc-plugin-base ffmpeg:ffmpeg nginx:nginx-light openssl:openssl \
 	influxd:influxdb victoria-metrics:victoria-metrics initdb:postgresql
@@ -24,7 +24,7 @@ SHARED := -n $(WORKERS) --dist loadfile
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check bench lab pictures deb bundle pins clean test-programs
+.PHONY: help demo test test-fast check bench lab lab-peers pictures deb bundle pins clean test-programs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,11 @@ bench: $(DEV) test-programs ## every figure that the README claims
 
 lab: $(DEV) test-programs ## all scenarios of a county of network namespaces, as root (ARGS="line_down")
 	PYTHONPATH=tests $(BIN)/python -m lab $(ARGS)
+
+lab-peers: $(DEV) test-programs ## those with a collector, watched by Prometheus and Alertmanager as well (ARGS="power_cut")
+	@.ci/need prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager \
+		prometheus-blackbox-exporter:prometheus-blackbox-exporter prometheus-node-exporter:prometheus-node-exporter
+	PYTHONPATH=tests $(BIN)/python -m lab --peers $(ARGS)
 
 pictures: $(DEV) test-programs ## the pictures of README and docs, anew
 	@.ci/need fc-list:fontconfig && .ci/need font-zh:fonts-wqy-microhei
