@@ -1,7 +1,7 @@
 """CPU seconds of collector and broker for 100,000 samples that come in as reports of five. `make bench` runs it.
 
 A real mosquitto, a real collector on SQLite, and one publisher that plays all sites, over loopback. Counted is what the kernel
-has charged to the two processes, from the first report to the last stored sample.
+has charged to the two processes, from the first report to the last stored sample (``--series``: to the last written line).
 """
 
 import argparse
@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from sitekeeper_protocol import codec, topics
 from sitekeeper_protocol.messages import Clock
 from support.brokers import mosquitto
 from support.rig import AREA, Collector, rig
+from support.series_stores import victoria_metrics
 from support.wait import wait_until
 
 SAMPLES_A_REPORT = 5
@@ -61,14 +63,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sites", type=int, default=1000)
     parser.add_argument("--samples", type=int, default=100_000)
+    parser.add_argument("--series", action="store_true", help="also write time series, to a real VictoriaMetrics")
     options = parser.parse_args()
     rounds = max(1, options.samples // SAMPLES_A_REPORT // options.sites)
     total = rounds * options.sites * SAMPLES_A_REPORT
     messages = list(payloads(options.sites, rounds))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with mosquitto(folder / "broker") as broker, rig(folder, broker.port) as county:
-            collector = county.collector(*(f"v{site:05}" for site in range(options.sites)))
+        with ExitStack() as stack:
+            broker = stack.enter_context(mosquitto(folder / "broker"))
+            county = stack.enter_context(rig(folder, broker.port))
+            more: dict[str, object] = {}
+            if options.series:
+                victoria = stack.enter_context(victoria_metrics(folder / "victoria"))
+                more = {"series": {"flavour": "victoria", "url": victoria.url}}
+            collector = county.collector(*(f"v{site:05}" for site in range(options.sites)), **more)
             collector.start()
             publisher = Client(CallbackAPIVersion.VERSION2, "publisher", protocol=MQTTv5)
             publisher.connect("127.0.0.1", broker.port)
@@ -78,6 +87,8 @@ def main() -> None:
             for topic, payload in messages:
                 publisher.publish(topic, payload, qos=1)
             wait_until(lambda: stored(collector) >= total, "all samples are stored", 600, every_s=0.5)
+            if options.series:
+                wait_until(lambda: not collector.rows("SELECT id FROM series_spool"), "all lines are written", 600, every_s=0.5)
             used = cpu_s(collector.pid) - before[0], cpu_s(broker.pid) - before[1]
             publisher.disconnect()
             publisher.loop_stop()
