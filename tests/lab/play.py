@@ -64,6 +64,7 @@ class _Play:
         before_ms = now_ms()
         for deed in step.do:
             do(self.stage, deed)
+        self.stage.acted_ms = now_ms()
         for site in step.mends:
             self.troubles.setdefault(site, []).append(Trouble(self.broken.pop(site), (before_ms + now_ms()) // 2))
 
@@ -156,9 +157,9 @@ def _heard(stage: Stage, sites: list[str]) -> bool:
 
 
 def _played(stage: Stage, wanted: dict[str, dict[str, int]]) -> bool:
-    """Whether one of a site's last samples tells of so much at least, by metric/player."""
+    """Whether one of a site's samples since the last deed tells of so much at least, by metric/player."""
     return all(
-        any(s.played.get(series, 0) >= least for s in stage.agents[site].said(last=10))
+        any(s.played.get(series, 0) >= least for s in stage.agents[site].said(stage.acted_ms))
         for site, wishes in wanted.items()
         for series, least in wishes.items()
     )

@@ -46,6 +46,7 @@ class Stage:
         self.centre: Centre | None = None
         self.locks: list[sqlite3.Connection] = []
         self.peers: Peers | None = None
+        self.acted_ms = 0
         self._stack = ExitStack()
         self._shared = self._prepared = False
 
