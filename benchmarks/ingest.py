@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 from paho.mqtt.client import Client, MQTTv5
@@ -73,7 +74,7 @@ def main() -> None:
         with ExitStack() as stack:
             broker = stack.enter_context(mosquitto(folder / "broker"))
             county = stack.enter_context(rig(folder, broker.port))
-            more: dict[str, object] = {}
+            more: dict[str, Any] = {}
             if options.series:
                 victoria = stack.enter_context(victoria_metrics(folder / "victoria"))
                 more = {"series": {"flavour": "victoria", "url": victoria.url}}

@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from influxdb_client import InfluxDBClient, Point, WritePrecision
+from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.client.write.point import Point
 from influxdb_client.client.write_api import SYNCHRONOUS, WriteOptions
+from influxdb_client.domain.write_precision import WritePrecision
 
 import typical
 
@@ -74,10 +76,11 @@ def points(given: Opened) -> list[Point]:
             key = (place.measurement.name, instance, at)
             point = found.get(key)
             if point is None:
-                point = found[key] = Point(place.measurement.name).time((times[at] or 0) * 1_000_000, WritePrecision.NS)
+                point = found[key] = Point(place.measurement.name)  # type: ignore[no-untyped-call]
+                point.time((times[at] or 0) * 1_000_000, WritePrecision.NS)  # type: ignore[no-untyped-call]
                 for name, value in (*where._asdict().items(), ("target", instance)):
-                    point.tag(name, value)
-            point.field(place.field, float(round(integer * _STEPS[code], 6)))
+                    point.tag(name, value)  # type: ignore[no-untyped-call]
+            point.field(place.field, float(round(integer * _STEPS[code], 6)))  # type: ignore[no-untyped-call]
     return list(found.values())
 
 

@@ -1,18 +1,21 @@
 """What a county's records come to in a real InfluxDB, as they are amended: nothing twice or lost, sums as in the ledger."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from sitekeeper_collector.domain.ledger import Segment, Was
 from sitekeeper_collector.series.endpoint import Endpoint
 from sitekeeper_collector.series.feed import Feed, by_day, settled
 from sitekeeper_collector.series.sampling import Sampling
 from sitekeeper_collector.series.writer import Writer
-from sitekeeper_collector.store import changes, tables
+from sitekeeper_collector.store import changes, evidence, tables
+from sitekeeper_collector.store.engine import Store, open_store
 from support.played import HOUR_MS, LINE_DOWN, MINUTE_MS, START_MS, Pc, Watched, watched, well
+from support.postgres import postgres
 from support.series_stores import BUCKET, InfluxDB, influxdb
 
 pytestmark = pytest.mark.processes
@@ -139,3 +142,46 @@ def test_midnights_of_the_county_cut_intervals() -> None:
     parts = by_day([whole], 480 * 60_000)
     assert sum(part.duration_ms for part in parts) == whole.duration_ms and len(parts) in (3, 4)
     assert all((part.from_ms + 480 * 60_000) % DAY_MS == 0 for part in parts[1:])
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with ExitStack() as stack:
+        sqlite = request.param == "sqlite"
+        url = f"sqlite:///{tmp_path / 'own.db'}" if sqlite else stack.enter_context(postgres()).database()
+        store = open_store(url)
+        stack.callback(store.close)
+        yield store
+
+
+def test_notes_keep_the_earliest_instant_and_one_follower_has_each(own: Store) -> None:
+    with own.write() as connection:
+        connection.execute(insert(tables.sites), [{"id": s, "name": s, "added_ms": 1, "changed_ms": 1} for s in ("a", "b")])
+        changes.note(connection, changes.LEDGER, ["a"], 7)
+        changes.note(connection, changes.LEDGER, ["a"], 9)
+        changes.note_all_sites(connection, 8)
+    with own.write() as connection:
+        found = changes.noted(connection, (changes.LEDGER,), 10)
+        assert [(change.key, change.since_ms) for change in found] == [("a", 7), ("b", 8)]
+        changes.done(connection, found[:1])
+    with own.read() as connection:
+        assert changes.count(connection) == 1
+        assert changes.find(connection, changes.LEDGER, "a") is None
+
+
+def test_spool_and_feed_work_on_either_database(own: Store, influx: InfluxDB) -> None:
+    with own.write() as connection:
+        connection.execute(insert(tables.sites).values(id="a", name="a", township="East", added_ms=START_MS, changed_ms=1))
+        evidence.begin_absence(connection, evidence.Absence(0, "a", START_MS, START_MS))
+    feed = Feed(own, gap_ms=600_000, utc_offset_min=480)
+    endpoint = Endpoint(url=influx.url, bucket=BUCKET)
+    try:
+        for hours in (1, 2, 2):
+            now_ms = START_MS + hours * HOUR_MS
+            feed.refresh(now_ms)
+            feed.round(now_ms)
+            assert Writer(own, lambda lines, at=now_ms: endpoint.post(lines, at)).round(now_ms).rejected == 0  # type: ignore[misc]
+    finally:
+        endpoint.close()
+    assert sum(float(value) for value in influx.held("ledger", "duration_s").values()) == 2 * HOUR_MS / 1000
+    assert set(influx.held("ledger", "was").values()) == {"presumed_off"}

@@ -130,7 +130,7 @@ class Feed:
 
     def _ledger(self, connection: Connection, site: str, since_ms: int, now_ms: int) -> list[bytes]:
         horizon_ms = now_ms - KEPT_MS
-        start_ms = self._cut(connection, site, max(since_ms, horizon_ms))
+        start_ms = self._cut(connection, site, max(since_ms, horizon_ms), horizon_ms)
         if start_ms is None or start_ms >= now_ms:
             return []
         before = _written(connection, site, start_ms)
@@ -141,7 +141,7 @@ class Feed:
         connection.execute(delete(series_ledger).where(series_ledger.c.site == site, series_ledger.c.to_ms < horizon_ms))
         return lines
 
-    def _cut(self, connection: Connection, site: str, since_ms: int) -> int | None:
+    def _cut(self, connection: Connection, site: str, since_ms: int, horizon_ms: int) -> int | None:
         """Where to begin anew: one written interval before the one that may have changed, which may have joined it."""
         mine = series_ledger.c.site == site
         earlier = select(series_ledger.c.from_ms).where(mine, series_ledger.c.from_ms <= since_ms)
@@ -150,9 +150,8 @@ class Feed:
             return int(begins[1])
         later = connection.execute(select(series_ledger.c.from_ms).where(mine).order_by(series_ledger.c.from_ms).limit(1))
         written_ms = later.scalar_one_or_none()
-        firsts = [_first(connection, site, since_ms), written_ms]
-        known = [ms for ms in firsts if ms is not None]
-        return min(known, default=None)
+        first_ms = _first(connection, site, horizon_ms if written_ms is None else since_ms)
+        return min((ms for ms in (first_ms, written_ms) if ms is not None), default=None)
 
     # --- faults and tickets --------------------------------------------------------------------------------------------
 
