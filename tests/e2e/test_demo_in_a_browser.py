@@ -145,7 +145,7 @@ def test_the_story_ends_with_the_tickets_and_mails_that_a_person_would_want(demo
     assert Counter(row[0] for row in tickets) == {"area_outage": 1, "dns_failure": 1, "media_down": 1, "line_down": 6}, tickets
     assert {row[1:3] for row in tickets if row[0] in ("area_outage", "line_down")} == {("telecom", "proven")}
     assert {row[3] for row in tickets} == {"resolved"} and {row[5] for row in tickets} == {0}
-    assert all(row[4] for row in tickets if row[0] == "line_down"), "the ticket of the access node explains those of its six sites"
+    assert all(row[4] for row in tickets if row[0] == "line_down"), "the access node's ticket explains those of its six sites"
     told = "SELECT t.kind, m.number FROM mails m JOIN tickets t ON t.number = m.ticket ORDER BY t.kind, m.number"
     assert demo.rows(told) == [(kind, at) for kind in ("area_outage", "dns_failure", "media_down") for at in (0, 1)]
     assert len(demo.rows("SELECT DISTINCT about_run FROM markers WHERE what = 'power_lost' AND about_run != 0")) == 8
