@@ -607,5 +607,5 @@ month_figures = Table(
     Column("tally", LargeBinary, nullable=False),
     Index(None, "found_in"),
 )
-"""What a site's record of a month came to. ``found_in``: the month itself for what it was closed with, empty for what is not
-final, and else the later month whose closing found that the record had been amended; the newest row counts."""
+"""What a site's record of a month came to. ``found_in``: the month itself for what it was closed with, else the later
+month whose closing found that the record had been amended; the newest row counts."""
