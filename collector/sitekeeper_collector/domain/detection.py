@@ -211,7 +211,9 @@ def _better(track: Track, one: Seen, by: Step) -> Track:
     if span.to_ms - good_ms >= 1000 * _hold_up_s(track.episode, by):
         ended = replace(track.episode, phase=Phase.CLEAR, ended_ms=max(good_ms, track.episode.started_ms))
         return Track(episode=ended, spoilt=one.unit, openings=track.openings)
-    recovering = replace(track.episode, phase=Phase.RECOVERING)
+    # Where a moment is enough, as with an error of a disk, what is good just after it does not put the fault in doubt.
+    momentary = by.rule.hold_down_s == 0
+    recovering = replace(track.episode, phase=Phase.OPEN if momentary else Phase.RECOVERING)
     return replace(track, phase=Phase.RECOVERING, good_ms=good_ms, seen_ms=span.to_ms, episode=recovering)
 
 
