@@ -44,7 +44,7 @@ def outer(what: str, *inner: str, where: str = "", group: str = "", end: str = "
     """A statement over the answers of others."""
     sources = ", ".join(f"({text})" for text in inner)
     tail = (f" WHERE {where}" if where else "") + (f" GROUP BY {group}" if group else "") + (f" {end}" if end else "")
-    return f"SELECT {what} FROM {sources}{tail}"  # noqa: S608 - all of it is written here  # noqa: S608 - as above
+    return f"SELECT {what} FROM {sources}{tail}"  # noqa: S608 - as above
 
 
 # --- counting, with a zero of its own ----------------------------------------------------------------------------------

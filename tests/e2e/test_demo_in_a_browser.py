@@ -171,7 +171,7 @@ def test_the_caught_mails_can_be_read(demo: Demo, browser: Browser) -> None:
     _speak(browser, "en")
     _go(browser, "/mails")
     assert browser.text.count("noc@telecom.example") >= 4
-    assert "line fault suspected" in browser.text
+    assert texts.kind(Kind.AREA_OUTAGE, "en") in browser.text
 
 
 def test_it_ends_in_order(demo: Demo) -> None:

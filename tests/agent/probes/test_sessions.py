@@ -52,6 +52,10 @@ def bus(folder: Path, answer: bytes, greeting: bytes = b"OK 1234deadbeef\r\n") -
                 try:
                     visitor.recv(4096)
                     visitor.sendall(answer)
+                    visitor.shutdown(socket.SHUT_WR)
+                    # A close with something unread would be a reset, which overtakes the answer.
+                    while visitor.recv(4096):
+                        pass
                 except OSError:
                     return  # the visitor has had enough
 
