@@ -53,7 +53,8 @@ def test_kill_9_of_agent_collector_and_broker_at_random_moments(broker: Broker, 
         for victim in victims:
             victim.start()
     before = collector.count("v001")
-    wait_until(lambda: collector.count("v001") > before + 5, "reports flow again after the last kill", 120)
+    # How many came in meanwhile depends on who was hit: where it was seldom more than one a round, wait for more.
+    wait_until(lambda: collector.count("v001") > max(before + 5, 20), "reports flow again after the last kill", 120)
     agent.stop()
     agent.start()  # a new run brings in what the old ones left behind
     assert assert_stored_exactly_once(agent, collector) > 20
