@@ -79,7 +79,6 @@ class Kinds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     clock_wrong: Rule = Rule(hold_down_s=0, times=3, each=Each.BOOT, within_s=60 * _DAY_S)
     settings_changed: Rule = Rule(hold_down_s=_DAY_S, gap_s=10 * _DAY_S)
     restarting: Rule = Rule(hold_down_s=0, hold_up_s=7200, times=3, within_s=7200)
-    duplicate_identity: Rule = Rule(hold_down_s=0, hold_up_s=_DAY_S)
     agent_trouble: Rule = Rule(hold_down_s=1800)
 
 

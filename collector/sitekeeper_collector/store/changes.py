@@ -1,4 +1,4 @@
-"""Notes of what has changed, for those who follow behind: the time series and the roll-ups. Made in the change's transaction.
+"""Notes of what has changed, for those who follow behind: the time series. Made in the change's transaction.
 
 A note stays until it has been followed up, so what changed while nobody followed is not lost; of one thing there is one note,
 however often it changes.
@@ -13,8 +13,8 @@ from sitekeeper_collector.store.tables import series_changes
 
 LEDGER, FAULT, TICKET = "ledger", "fault", "ticket"
 """Keys: a site, the id of a fault, the number of a ticket."""
-WAITING, HOUR = "waiting", "hour"
-"""Keys: site and boot (``boot_key``), site and begin of an hour (``hour_key``)."""
+WAITING = "waiting"
+"""Keys: site and boot (``boot_key``)."""
 
 # One statement for SQLite and PostgreSQL, whose upserts SQLAlchemy has only apart. "WHERE true": SQLite would take ON for a
 # join's (https://www.sqlite.org/lang_upsert.html, 2.2 Parsing ambiguity).
@@ -23,7 +23,7 @@ _KEEP_EARLIER = """
         WHEN excluded.since_ms < series_changes.since_ms THEN excluded.since_ms ELSE series_changes.since_ms END"""
 _note = text("INSERT INTO series_changes (what, key, since_ms) VALUES (:what, :key, :since_ms)" + _KEEP_EARLIER)  # noqa: S608 - no value is in it
 _note_sites = text(
-    "INSERT INTO series_changes (what, key, since_ms) SELECT :what, id, CAST(:since_ms AS BIGINT) FROM sites WHERE true"  # noqa: S608
+    "INSERT INTO series_changes (what, key, since_ms) SELECT :what, id, CAST(:since_ms AS BIGINT) FROM sites WHERE true"  # noqa: S608 - as above
     + _KEEP_EARLIER
 )
 
@@ -84,11 +84,6 @@ def count(connection: Connection) -> int:
 def boot_key(site: str, boot: int) -> str:
     """The key of a boot's samples. A site's id has no blank in it."""
     return f"{site} {boot}"
-
-
-def hour_key(site: str, hour_ms: int) -> str:
-    """The key of an hour of a site."""
-    return f"{site} {hour_ms}"
 
 
 def of_key(key: str) -> tuple[str, int]:

@@ -356,24 +356,6 @@ area_members = Table(
 """The sites of an area's ticket. ``absence``: the silence of each, 0 if it is about something else; ``left_ms``: since when it
 outlives the area, with a fault of its own."""
 
-maintenance = Table(
-    "maintenance",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("county", Text, nullable=False),
-    Column("township", Text, nullable=False),
-    Column("access_node", Text, nullable=False),
-    Column("feeder", Text, nullable=False),
-    Column("site", Text, nullable=False),
-    Column("from_ms", BigInteger, nullable=False),
-    Column("to_ms", BigInteger, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("added_by", Text, nullable=False),
-    Column("added_ms", BigInteger, nullable=False),
-    Index(None, "to_ms"),
-)
-"""Announced works: for the sites that all texts fit (empty: any). What fails within them is no fault."""
-
 timeline = Table(
     "timeline",
     metadata,
@@ -575,18 +557,6 @@ series_ledger = Table(
     sqlite_with_rowid=False,
 )
 """The picture of each site's time as time series have it (``domain.ledger.Segment``)."""
-
-rollups = Table(
-    "rollups",
-    metadata,
-    Column("site", Text, primary_key=True),
-    Column("grain", Text, primary_key=True),
-    Column("at_ms", BigInteger, primary_key=True, autoincrement=False),
-    Column("content", LargeBinary, nullable=False),
-    sqlite_with_rowid=False,
-)
-"""What the samples of a site come to in an ``hour`` or a ``day`` (of UTC hours, of the county's days) from ``at_ms`` on
-(``domain.rollup``), for charts where no time-series store is."""
 
 months = Table(
     "months",

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from sitekeeper_collector.domain.evidence import METRICS, edges, io_errors, marks
 from sitekeeper_collector.domain.evidence.playback import WHILE_STALLING
@@ -103,8 +103,9 @@ def _steady_signs(steady: dict[SeriesKey, int], others: Series, limit: Limits) -
         at = limit.edges.get(metric)
         if at is None or None in values:
             return None
-        low: int = min(values)  # type: ignore[type-var, assignment]
-        if bisect_right(at, low) != bisect_right(at, max(values)):  # type: ignore[type-var]
+        known = cast("Sequence[int]", values)  # none is missing, as was asked just now
+        low = min(known)
+        if bisect_right(at, low) != bisect_right(at, max(known)):
             return None
         steady[metric, instance] = low
     # Strange, or without a verdict, or stalling, which asks for more to be read: to be looked at one by one.

@@ -1,4 +1,4 @@
-"""What time series are behind with, what they have of faults, tickets and the ledger, and roll-ups of samples."""
+"""What time series are behind with, and what they have of faults, tickets and the ledger."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -39,15 +39,6 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("party", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("site", "from_ms", name=op.f("pk_series_ledger")),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "rollups",
-        sa.Column("site", sa.Text(), nullable=False),
-        sa.Column("grain", sa.Text(), nullable=False),
-        sa.Column("at_ms", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("content", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("site", "grain", "at_ms", name=op.f("pk_rollups")),
         sqlite_with_rowid=False,
     )
     for what, column, table in (("fault", "id", "faults"), ("ticket", "number", "tickets"), ("ledger", "id", "sites")):
